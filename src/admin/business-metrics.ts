@@ -1,0 +1,37 @@
+import { Injectable } from '@nestjs/common';
+import { ORDER_STATUSES } from '../orders/order-state';
+import { TransactionRunner } from '../platform/database/transaction-runner';
+import type { BusinessMetricsResponse } from './admin.dto';
+
+/** One statement, so that all the numbers are of one moment. Sums of pieces fit a double: 2^53 of them. */
+const METRICS = `
+  SELECT
+    (SELECT coalesce(json_object_agg(status, number), '{}') FROM (
+      SELECT status, count(*) AS number FROM orders GROUP BY status) AS counted) AS orders_by_status,
+    (SELECT coalesce(json_agg(json_build_object('currency', currency, 'amount', amount::text) ORDER BY currency), '[]') FROM (
+      SELECT currency, sum(total_amount) AS amount FROM orders
+      WHERE status NOT IN ('pending', 'cancelled') GROUP BY currency) AS earned) AS revenue,
+    (SELECT json_build_object(
+        'active', count(*) FILTER (WHERE expires_at > clock_timestamp()),
+        'overdue', count(*) FILTER (WHERE expires_at <= clock_timestamp()))
+      FROM reservations WHERE status = 'active') AS reservations,
+    (SELECT json_build_object(
+        'available', coalesce(sum(available), 0), 'reserved', coalesce(sum(reserved), 0), 'total', coalesce(sum(total), 0))
+      FROM stock_levels) AS stock,
+    (SELECT coalesce(json_agg(low), '[]') FROM (
+      SELECT product.id AS product_id, product.sku, coalesce(sum(level.available), 0) AS available_stock, product.low_stock_threshold
+      FROM products AS product LEFT JOIN stock_levels AS level ON level.product_id = product.id
+      WHERE product.is_active GROUP BY product.id
+      HAVING coalesce(sum(level.available), 0) <= product.low_stock_threshold
+      ORDER BY available_stock, product.sku LIMIT 100) AS low) AS low_stock_products`;
+
+@Injectable()
+export class BusinessMetrics {
+  constructor(private readonly transactions: TransactionRunner) {}
+
+  async read(): Promise<BusinessMetricsResponse> {
+    const [row] = await this.transactions.read((manager) => manager.query<BusinessMetricsResponse[]>(METRICS));
+    const none = Object.fromEntries(ORDER_STATUSES.map((status) => [status, 0]));
+    return { ...row!, orders_by_status: { ...none, ...row!.orders_by_status } };
+  }
+}

@@ -1,0 +1,44 @@
+import { Injectable } from '@nestjs/common';
+import { TransactionRunner } from '../platform/database/transaction-runner';
+import type { DifferenceResponse, ReconciliationResponse } from './admin.dto';
+
+/** One statement sees one snapshot: what commits meanwhile is in all of its parts or in none. */
+const COMPARE = `
+  WITH ledger AS (
+    SELECT product_id, warehouse_id, sum(available_delta) AS available, sum(reserved_delta) AS reserved
+    FROM stock_movements GROUP BY product_id, warehouse_id
+  ), held AS (
+    SELECT item.product_id, item.warehouse_id, sum(item.quantity) AS quantity
+    FROM reservations AS reservation JOIN reservation_items AS item ON item.reservation_id = reservation.id
+    WHERE reservation.status = 'active' GROUP BY item.product_id, item.warehouse_id
+  ), compared AS (
+    SELECT product_id, warehouse_id,
+      coalesce(level.available, 0) AS available, coalesce(level.reserved, 0) AS reserved,
+      coalesce(ledger.available, 0) AS ledger_available, coalesce(ledger.reserved, 0) AS ledger_reserved,
+      coalesce(held.quantity, 0) AS held
+    FROM stock_levels AS level
+    FULL JOIN ledger USING (product_id, warehouse_id)
+    FULL JOIN held USING (product_id, warehouse_id)
+  )
+  SELECT (SELECT count(*) FROM compared)::float8 AS checked, (
+    SELECT coalesce(json_agg(difference), '[]') FROM (
+      SELECT product_id, warehouse_id, what, expected, actual
+      FROM compared CROSS JOIN LATERAL (VALUES
+        ('available_stock', ledger_available, available),
+        ('reserved_stock', ledger_reserved, reserved),
+        ('active_reservations', held, reserved)) AS pair (what, expected, actual)
+      WHERE expected <> actual ORDER BY product_id, warehouse_id, what) AS difference) AS differences`;
+
+@Injectable()
+export class Reconciliation {
+  constructor(private readonly transactions: TransactionRunner) {}
+
+  /** Compares every level with the sum of its ledger, and what is reserved with the active reservations. */
+  async check(): Promise<ReconciliationResponse> {
+    const [row] = await this.transactions.read((manager) =>
+      manager.query<{ checked: number; differences: DifferenceResponse[] }[]>(COMPARE),
+    );
+    const { checked, differences } = row!;
+    return { ok: differences.length === 0, checked, differences };
+  }
+}

@@ -1,0 +1,65 @@
+/** What a level of stock was and became. */
+interface LevelChange {
+  warehouse_id: string;
+  available_stock: number;
+  reserved_stock: number;
+}
+
+interface ReservationState {
+  status: string;
+  expires_at?: string;
+  order_id?: string | null;
+}
+
+/**
+ * Every action that is audited, with the values before and after that belong to it. A name says the object and what
+ * happened to it: the object's type is the part before the dot.
+ */
+export interface AuditActions {
+  'user.registered': { oldValue?: undefined; newValue: { email: string; role: string } };
+  'product.created': { oldValue?: undefined; newValue: object };
+  'product.updated': { oldValue: object; newValue: object };
+  'warehouse.created': { oldValue?: undefined; newValue: object };
+  'warehouse.updated': { oldValue: object; newValue: object };
+  'stock.adjusted': { oldValue: LevelChange; newValue: LevelChange & { delta: number; reason: string } };
+  'stock.transferred': {
+    oldValue?: undefined;
+    newValue: { transfer_id: string; from_warehouse_id: string; to_warehouse_id: string; quantity: number; reason: string | null };
+  };
+  'reservation.created': { oldValue?: undefined; newValue: object };
+  'reservation.extended': { oldValue: { expires_at: string }; newValue: { expires_at: string } };
+  'reservation.committed': { oldValue: ReservationState; newValue: ReservationState };
+  'reservation.cancelled': { oldValue: ReservationState; newValue: ReservationState };
+  'reservation.expired': { oldValue: ReservationState; newValue: ReservationState };
+  'order.created': { oldValue?: undefined; newValue: object };
+  'order.status_changed': { oldValue: { status: string }; newValue: { status: string; reason: string | null } };
+}
+
+export type AuditAction = keyof AuditActions;
+
+export const AUDIT_ACTIONS = [
+  'user.registered',
+  'product.created',
+  'product.updated',
+  'warehouse.created',
+  'warehouse.updated',
+  'stock.adjusted',
+  'stock.transferred',
+  'reservation.created',
+  'reservation.extended',
+  'reservation.committed',
+  'reservation.cancelled',
+  'reservation.expired',
+  'order.created',
+  'order.status_changed',
+] as const satisfies readonly AuditAction[];
+
+/** One row to be written: the action decides which values it must carry. */
+export type AuditEntry = {
+  [Action in AuditAction]: {
+    action: Action;
+    objectId: string;
+    /** Who did it, if that is not the actor of the context. */
+    actor?: string;
+  } & AuditActions[Action];
+}[AuditAction];

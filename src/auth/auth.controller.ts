@@ -1,0 +1,44 @@
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Answer } from '../platform/http/answer';
+import { ApiData, ApiProblems } from '../platform/http/api-docs';
+import { Idempotency, type IdempotentRequest } from '../platform/idempotency/idempotent-request';
+import { Public } from '../platform/security/access.decorators';
+import { Caller, type UserActor } from '../platform/security/actor';
+import { LoginBody, RegisterBody, TokenResponse, UserResponse } from './auth.dto';
+import { AuthService } from './auth.service';
+
+@ApiTags('Auth')
+@Controller('api/auth')
+export class AuthController {
+  constructor(private readonly auth: AuthService) {}
+
+  @Post('register')
+  @Public()
+  @ApiOperation({ summary: 'Register a user' })
+  @ApiData(UserResponse, 'The user, with the role `user`.', 201)
+  @ApiProblems('duplicate')
+  register(@Body() body: RegisterBody, @Idempotency() request: IdempotentRequest): Promise<Answer<UserResponse>> {
+    return this.auth.register(body, request);
+  }
+
+  @Post('login')
+  @HttpCode(200)
+  @Public()
+  @ApiOperation({
+    summary: 'Get a token for email and password',
+    description: 'Changes nothing, so it keeps no Idempotency-Key: every log-in makes a new token. Limited by address.',
+  })
+  @ApiData(TokenResponse, 'A token.')
+  @ApiProblems('unauthenticated')
+  login(@Body() body: LoginBody): Promise<TokenResponse> {
+    return this.auth.login(body);
+  }
+
+  @Get('me')
+  @ApiOperation({ summary: 'Who the caller is' })
+  @ApiData(UserResponse, 'The caller.')
+  me(@Caller() caller: UserActor): Promise<UserResponse> {
+    return this.auth.me(caller);
+  }
+}

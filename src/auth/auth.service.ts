@@ -1,0 +1,89 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { AuditService } from '../audit/audit.service';
+import { RequestContext } from '../platform/context/request-context';
+import { orDuplicate } from '../platform/database/duplicates';
+import { TransactionRunner } from '../platform/database/transaction-runner';
+import type { Tx } from '../platform/database/tx';
+import { Unauthenticated } from '../platform/errors/domain-errors';
+import { Answer } from '../platform/http/answer';
+import { IdempotencyService } from '../platform/idempotency/idempotency.service';
+import type { IdempotentRequest } from '../platform/idempotency/idempotent-request';
+import { AccessTokens } from '../platform/security/access-tokens';
+import { actorName, type Role, type UserActor } from '../platform/security/actor';
+import type { LoginBody, RegisterBody, TokenResponse, UserResponse } from './auth.dto';
+import { toUserResponse } from './auth.dto';
+import { hashPassword, isPassword } from './password';
+import { User } from './user.entity';
+
+@Injectable()
+export class AuthService {
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly idempotency: IdempotencyService,
+    private readonly tokens: AccessTokens,
+    private readonly audit: AuditService,
+    private readonly context: RequestContext,
+  ) {}
+
+  /** Makes a user with the role `user`. @throws Duplicate if the email is taken, whatever its case */
+  async register({ email, password }: RegisterBody, request: IdempotentRequest): Promise<Answer<UserResponse>> {
+    const passwordHash = await hashPassword(password);
+    return this.idempotency.run(request, async (tx) => {
+      return new Answer(toUserResponse(await this.insertUserTx(tx, { email, passwordHash, role: 'user' })));
+    });
+  }
+
+  /** @throws Unauthenticated, the same and in about the same time for an unknown email and for a wrong password */
+  async login({ email, password }: LoginBody): Promise<TokenResponse> {
+    const user = await this.findByEmail(email);
+    if (!(await isPassword(password, user?.passwordHash)) || !user) {
+      throw new Unauthenticated('Email or password is wrong');
+    }
+    return {
+      access_token: this.tokens.sign(user),
+      token_type: 'Bearer',
+      expires_in: this.tokens.ttlSeconds,
+      user: toUserResponse(user),
+    };
+  }
+
+  /** @throws Unauthenticated if the token is valid but its user is not here, as after a change of database */
+  async me(caller: UserActor): Promise<UserResponse> {
+    const user = await this.transactions.read((manager) => manager.findOneBy(User, { id: caller.id }));
+    if (!user) {
+      throw new Unauthenticated('The user of this token does not exist');
+    }
+    return toUserResponse(user);
+  }
+
+  /** Makes an administrator. @throws Duplicate if the email is taken, by whatever role */
+  async createAdmin(email: string, password: string): Promise<void> {
+    const passwordHash = await hashPassword(password);
+    await this.transactions.run((tx) => this.insertUserTx(tx, { email: email.toLowerCase(), passwordHash, role: 'admin' }));
+  }
+
+  /** The user with this email, whatever its case. */
+  findByEmail(email: string): Promise<User | null> {
+    return this.transactions.read((manager) => manager.findOneBy(User, { email: email.toLowerCase() }));
+  }
+
+  /** Audited as the deed of the actor of the context or, where nobody is signed in, of the new user. */
+  private async insertUserTx(tx: Tx, draft: UserDraft): Promise<User> {
+    const id = uuidv7();
+    await tx.insert(User, { id, ...draft }).catch(orDuplicate('users_email_unique', 'email'));
+    await this.audit.recordTx(tx, {
+      action: 'user.registered',
+      objectId: id,
+      newValue: { email: draft.email, role: draft.role },
+      actor: this.context.actorName ?? actorName({ kind: 'user', id, role: draft.role }),
+    });
+    return tx.findOneByOrFail(User, { id });
+  }
+}
+
+interface UserDraft {
+  email: string;
+  passwordHash: string;
+  role: Role;
+}

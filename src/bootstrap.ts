@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AuthService } from './auth/auth.service';
+import type { AppConfig } from './platform/config/app-config';
+import { RequestContext } from './platform/context/request-context';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres/embedded-postgres';
+import { log } from './platform/logging/logger';
+
+const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
+
+export interface Database {
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** DATABASE_URL, or a real PostgreSQL of our own whose data lies under DATA_DIR. */
+export async function openDatabase({ databaseUrl, dataDir }: AppConfig): Promise<Database> {
+  if (databaseUrl !== undefined) {
+    return { url: databaseUrl, stop: async () => undefined };
+  }
+  const embedded: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir });
+  return embedded;
+}
+
+export interface Admin {
+  email: string;
+  /** Only when it was made up just now: it is shown once and kept nowhere. */
+  newPassword?: string;
+}
+
+/**
+ * Makes the administrator of the settings if there is no such user. Outside production there is always one; in
+ * production only if ADMIN_EMAIL and ADMIN_PASSWORD are both set.
+ */
+export async function ensureAdmin(app: NestFastifyApplication, config: AppConfig): Promise<Admin | undefined> {
+  const { isProduction, adminEmail = isProduction ? undefined : DEVELOPMENT_ADMIN, adminPassword } = config;
+  if (adminEmail === undefined || (isProduction && adminPassword === undefined)) {
+    return undefined;
+  }
+  const auth = app.get(AuthService, { strict: false });
+  const existing = await auth.findByEmail(adminEmail);
+  if (existing) {
+    if (existing.role !== 'admin') {
+      log.warn('ADMIN_EMAIL is registered as an ordinary user and stays one');
+    }
+    return { email: adminEmail };
+  }
+  const password = adminPassword ?? randomBytes(15).toString('base64url');
+  await app.get(RequestContext).runAsSystem('bootstrap', () => auth.createAdmin(adminEmail, password));
+  return { email: adminEmail, newPassword: adminPassword === undefined ? password : undefined };
+}

@@ -1,0 +1,6 @@
+import { DataSource } from 'typeorm';
+import { loadConfig } from './platform/config/app-config';
+import { typeormOptions } from './platform/database/typeorm-options';
+
+/** For the TypeORM command line, which knows no embedded database: DATABASE_URL must be set. */
+export default new DataSource(typeormOptions(loadConfig().databaseUrl ?? ''));

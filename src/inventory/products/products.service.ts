@@ -1,0 +1,131 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { AuditService } from '../../audit/audit.service';
+import { orDuplicate } from '../../platform/database/duplicates';
+import { lockRow } from '../../platform/database/rows.locks';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import type { Tx } from '../../platform/database/tx';
+import { Forbidden, NotFound, Unauthenticated } from '../../platform/errors/domain-errors';
+import { Answer } from '../../platform/http/answer';
+import { Keyset } from '../../platform/http/cursor';
+import { assertVersion } from '../../platform/http/if-match';
+import type { Page } from '../../platform/http/page';
+import { changesIn } from '../../platform/http/patch';
+import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
+import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
+import { fromCents, toCents } from '../../platform/money';
+import { isAdmin, type UserActor } from '../../platform/security/actor';
+import { StockLedger } from '../stock/stock-ledger';
+import { StockLevel } from '../stock/stock.entity';
+import { lockLevels } from '../stock/stock.locks';
+import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
+import { Product } from './product.entity';
+import {
+  type CreateProductBody,
+  DEFAULT_CURRENCY,
+  type ProductDetailResponse,
+  type ProductResponse,
+  type ProductsQuery,
+  toProductDetailResponse,
+  toProductResponse,
+  toProductSnapshot,
+  type UpdateProductBody,
+} from './products.dto';
+import { findLevels, findProducts, findStockSums } from './products.query';
+
+@Injectable()
+export class ProductsService {
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly idempotency: IdempotencyService,
+    private readonly ledger: StockLedger,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** Lists newest first. @throws InvalidCursor; Unauthenticated or Forbidden if a non-admin asks for the inactive */
+  async list({ cursor, limit, ...filters }: ProductsQuery, caller?: UserActor): Promise<Page<ProductResponse>> {
+    if (filters.include_inactive && !isAdmin(caller)) {
+      throw caller ? new Forbidden('include_inactive is for the role admin') : new Unauthenticated();
+    }
+    const keyset = new Keyset('products', filters);
+    const after = keyset.positionOf(cursor);
+    return this.transactions.read(async (manager) => {
+      const products = await findProducts(manager, { ...filters, limit }, after);
+      const sums = await findStockSums(manager, products.map(({ id }) => id));
+      const at = (product: Product): { value: string; id: string } => ({ value: product.createdAt.toISOString(), id: product.id });
+      return keyset.page(products, limit, at, (product) => toProductResponse(product, sums.get(product.id)!));
+    });
+  }
+
+  /** @throws NotFound, also for a product that is not active, unless an admin asks */
+  async get(id: string, caller?: UserActor): Promise<Answer<ProductDetailResponse>> {
+    return this.transactions.read(async (manager) => {
+      const product = await manager.findOneBy(Product, { id });
+      if (!product || !(product.isActive || isAdmin(caller))) {
+        throw new NotFound('product', id);
+      }
+      return answer(product, await findLevels(manager, id));
+    });
+  }
+
+  /** Makes a product, its level and the first row of its ledger. @throws Duplicate for the sku, NotFound for the warehouse */
+  async create(body: CreateProductBody, request: IdempotentRequest): Promise<Answer<ProductDetailResponse>> {
+    const warehouseId = body.warehouse_id ?? MAIN_WAREHOUSE_ID;
+    return this.idempotency.run(request, async (tx) => {
+      if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
+        throw new NotFound('warehouse', warehouseId);
+      }
+      const product = await insertTx(tx, body);
+      await this.stockUpTx(tx, { productId: product.id, warehouseId }, body.initial_stock ?? 0);
+      await this.audit.recordTx(tx, {
+        action: 'product.created',
+        objectId: product.id,
+        newValue: { ...toProductSnapshot(product), initial_stock: body.initial_stock ?? 0, warehouse_id: warehouseId },
+      });
+      return answer(product, await findLevels(tx, product.id), `/api/products/${product.id}`);
+    });
+  }
+
+  /** Changes what is given and nothing else. Locks the product. @throws NotFound, VersionMismatch */
+  async update(id: string, body: UpdateProductBody, ifMatch: string | undefined): Promise<Answer<ProductDetailResponse>> {
+    const { name, description, is_active: isActive, low_stock_threshold: lowStockThreshold } = body;
+    const price = body.price === undefined ? undefined : fromCents(toCents(body.price));
+    const changes = changesIn({ name, description, price, isActive, lowStockThreshold });
+    return this.transactions.run(async (tx) => {
+      const before = await lockRow(tx, Product, id);
+      if (!before) {
+        throw new NotFound('product', id);
+      }
+      assertVersion(ifMatch, before.version);
+      await tx.update(Product, { id }, { ...changes, version: before.version + 1, updatedAt: () => 'clock_timestamp()' });
+      const after = await tx.findOneByOrFail(Product, { id });
+      await this.audit.recordTx(tx, {
+        action: 'product.updated',
+        objectId: id,
+        oldValue: toProductSnapshot(before),
+        newValue: toProductSnapshot(after),
+      });
+      return answer(after, await findLevels(tx, id));
+    });
+  }
+
+  private async stockUpTx(tx: Tx, key: { productId: string; warehouseId: string }, quantity: number): Promise<void> {
+    await tx.insert(StockLevel, key);
+    if (quantity > 0) {
+      await this.ledger.postTx(tx, await lockLevels(tx, [key]), [{ ...key, kind: 'initial', available: quantity, reserved: 0 }]);
+    }
+  }
+}
+
+async function insertTx(tx: Tx, body: CreateProductBody): Promise<Product> {
+  const { sku, name, description, price, currency = DEFAULT_CURRENCY, low_stock_threshold: lowStockThreshold } = body;
+  const id = uuidv7();
+  await tx
+    .insert(Product, { id, sku, name, description: description ?? null, price, currency, lowStockThreshold })
+    .catch(orDuplicate('products_sku_unique', 'sku'));
+  return tx.findOneByOrFail(Product, { id });
+}
+
+function answer(product: Product, levels: ProductDetailResponse['stock_levels'], location?: string): Answer<ProductDetailResponse> {
+  return new Answer(toProductDetailResponse(product, levels), { version: product.version, location });
+}

@@ -1,0 +1,68 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Moment, MomentNow } from '../../platform/database/columns';
+
+export const RESERVATION_STATUSES = ['active', 'committed', 'cancelled', 'expired'] as const;
+export type ReservationStatus = (typeof RESERVATION_STATUSES)[number];
+
+@Entity('reservations')
+@Unique('reservations_order_unique', ['orderId'])
+@Index('reservations_by_time', ['createdAt', 'id'])
+@Index('reservations_by_user', ['userId', 'createdAt', 'id'])
+@Index('reservations_due', ['expiresAt'], { where: `status = 'active'` })
+@Check('reservations_status_known', `status IN ('active', 'committed', 'cancelled', 'expired')`)
+export class Reservation {
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('uuid')
+  userId!: string;
+
+  @Column('text')
+  status!: ReservationStatus;
+
+  /** The hold is valid while the database's clock is before this. */
+  @Moment()
+  expiresAt!: Date;
+
+  @Column('uuid', { nullable: true })
+  orderId!: string | null;
+
+  @Column('numeric', { precision: 24, scale: 2 })
+  totalAmount!: string;
+
+  @Column('character', { length: 3 })
+  currency!: string;
+
+  @MomentNow()
+  createdAt!: Date;
+
+  @MomentNow()
+  updatedAt!: Date;
+}
+
+/** What one warehouse holds of one product for a reservation, at the price of the moment it was made. */
+@Entity('reservation_items')
+@Index('reservation_items_by_product', ['productId', 'reservationId'])
+@Check('reservation_items_quantity_positive', 'quantity > 0')
+export class ReservationItem {
+  @PrimaryColumn('uuid')
+  @ForeignKey(() => Reservation, { name: 'reservation_items_reservation' })
+  reservationId!: string;
+
+  @PrimaryColumn('uuid')
+  productId!: string;
+
+  @PrimaryColumn('uuid')
+  warehouseId!: string;
+
+  @Column('integer')
+  quantity!: number;
+
+  @Column('numeric', { precision: 14, scale: 2 })
+  unitPrice!: string;
+}
+
+/** A reservation with its items, and what its readers want to know of their products. */
+export interface ReservationView extends Reservation {
+  items: { productId: string; sku: string; name: string; warehouseId: string; quantity: number; unitPrice: string }[];
+}

@@ -1,0 +1,30 @@
+import { databaseNow } from '../../platform/database/clock';
+import type { Tx } from '../../platform/database/tx';
+import { ReservationNotActive } from '../../platform/errors/domain-errors';
+import { Reservation } from './reservation.entity';
+
+/** Locks those of the reservations whose time is over, in the order of their ids. */
+export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: { skipLocked: boolean }): Promise<Reservation[]> {
+  const query = tx
+    .createQueryBuilder(Reservation, 'reservation')
+    .setLock('pessimistic_write')
+    .where('reservation.id = ANY(:ids)', { ids })
+    .andWhere(`reservation.status = 'active' AND reservation.expiresAt <= clock_timestamp()`)
+    .orderBy('reservation.id');
+  return (skipLocked ? query.setOnLocked('skip_locked') : query).getMany();
+}
+
+/**
+ * The database's time, if a locked reservation is still active at it. To be asked after the last wait for a lock.
+ * @throws ReservationNotActive
+ */
+export async function assertActiveTx(tx: Tx, { status, expiresAt }: Reservation): Promise<Date> {
+  if (status !== 'active') {
+    throw new ReservationNotActive(status);
+  }
+  const now = await databaseNow(tx);
+  if (expiresAt <= now) {
+    throw new ReservationNotActive('expired');
+  }
+  return now;
+}

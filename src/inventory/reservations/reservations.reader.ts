@@ -1,0 +1,30 @@
+import { Injectable } from '@nestjs/common';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import { Keyset } from '../../platform/http/cursor';
+import type { Page } from '../../platform/http/page';
+import { isAdmin, type UserActor } from '../../platform/security/actor';
+import { assertMayUse } from './reservation-holds';
+import { type ReservationResponse, type ReservationsQuery, toReservationResponse } from './reservations.dto';
+import { findReservation, findReservations } from './reservations.query';
+
+@Injectable()
+export class ReservationsReader {
+  constructor(private readonly transactions: TransactionRunner) {}
+
+  /** Lists the caller's own, or all for an admin, newest first. @throws InvalidCursor */
+  async list({ limit, cursor, ...filters }: ReservationsQuery, caller: UserActor): Promise<Page<ReservationResponse>> {
+    const { status, product_id: productId } = filters;
+    const where = { userId: isAdmin(caller) ? undefined : caller.id, status, productId };
+    const keyset = new Keyset('reservations', where);
+    const after = keyset.positionOf(cursor);
+    const views = await this.transactions.read((manager) => findReservations(manager, where, limit + 1, after));
+    return keyset.page(views, limit, (view) => ({ value: view.createdAt.toISOString(), id: view.id }), toReservationResponse);
+  }
+
+  /** @throws NotFound, also for someone else's */
+  async get(id: string, caller: UserActor): Promise<ReservationResponse> {
+    const view = await this.transactions.read((manager) => findReservation(manager, id));
+    assertMayUse(view, id, caller);
+    return toReservationResponse(view);
+  }
+}

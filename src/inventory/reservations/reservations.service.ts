@@ -1,0 +1,73 @@
+import { Injectable } from '@nestjs/common';
+import type { Tx } from '../../platform/database/tx';
+import { Answer } from '../../platform/http/answer';
+import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
+import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
+import type { UserActor } from '../../platform/security/actor';
+import { ReservationEndings } from './reservation-endings';
+import { ReservationExpiry } from './reservation-expiry';
+import { ReservationHolds } from './reservation-holds';
+import { type Line, toLines } from './reservation-lines';
+import {
+  type CreateReservationBody,
+  type ExtendReservationBody,
+  type ReservationResponse,
+  toReservationResponse,
+} from './reservations.dto';
+import { findReservation } from './reservations.query';
+
+@Injectable()
+export class ReservationsService {
+  constructor(
+    private readonly idempotency: IdempotencyService,
+    private readonly holds: ReservationHolds,
+    private readonly endings: ReservationEndings,
+    private readonly expiry: ReservationExpiry,
+  ) {}
+
+  /**
+   * Holds all lines or none. Overdue holds on products that are short are expired first.
+   * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there
+   */
+  async create(body: CreateReservationBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+    const hold = { userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds };
+    return this.expiry.reclaiming(() =>
+      this.idempotency.run(request, async (tx) => {
+        const reservation = toReservationResponse(await this.holds.holdTx(tx, hold));
+        return new Answer(reservation, { location: `/api/reservations/${reservation.id}` });
+      }),
+    );
+  }
+
+  /**
+   * Gives the stock back; a pending order that the reservation belongs to is cancelled with it.
+   * @throws NotFound, ReservationNotActive
+   */
+  async cancel(id: string, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+    return this.idempotency.run(request, async (tx) => {
+      await this.endings.cancelTx(tx, await this.holds.lockTx(tx, id, caller));
+      return this.answerTx(tx, id);
+    });
+  }
+
+  /** Moves the end of the hold. @throws NotFound, ReservationNotActive, ValidationFailed */
+  async extend(id: string, body: ExtendReservationBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+    return this.idempotency.run(request, async (tx) => {
+      await this.holds.extendTx(tx, await this.holds.lockTx(tx, id, caller), body.ttl_seconds);
+      return this.answerTx(tx, id);
+    });
+  }
+
+  private async answerTx(tx: Tx, id: string): Promise<Answer<ReservationResponse>> {
+    return new Answer(toReservationResponse((await findReservation(tx, id))!));
+  }
+}
+
+/** The lines of a body, which spells out one of them itself or lists them in `items`. */
+function linesOf(body: CreateReservationBody): Line[] {
+  if (body.items) {
+    return toLines(body.items);
+  }
+  const { product_id, quantity, warehouse_id } = body;
+  return [{ ...toLines([{ product_id: product_id!, quantity: quantity!, warehouse_id }])[0]!, prefix: '' }];
+}

@@ -1,0 +1,85 @@
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { MomentNow } from '../../platform/database/columns';
+
+/** What one warehouse has of one product. Nothing references this table, so its row locks disturb no insert. */
+@Entity('stock_levels')
+@Check('stock_levels_available_not_negative', 'available >= 0')
+@Check('stock_levels_reserved_not_negative', 'reserved >= 0')
+@Check('stock_levels_total_is_sum', 'available + reserved = total')
+export class StockLevel {
+  @PrimaryColumn('uuid')
+  productId!: string;
+
+  @PrimaryColumn('uuid')
+  warehouseId!: string;
+
+  @Column('integer', { default: 0 })
+  available!: number;
+
+  @Column('integer', { default: 0 })
+  reserved!: number;
+
+  @Column('integer', { default: 0 })
+  total!: number;
+}
+
+export const MOVEMENT_KINDS = [
+  'initial',
+  'adjustment',
+  'transfer_out',
+  'transfer_in',
+  'reserve',
+  'release',
+  'expire',
+  'commit',
+  'restock',
+] as const;
+export type MovementKind = (typeof MOVEMENT_KINDS)[number];
+
+/** The ledger: one row for every change of a level, which is always the sum of its rows. Append-only by trigger. */
+@Entity('stock_movements')
+@Index('stock_movements_by_product', ['productId', 'createdAt', 'id'])
+@Check('stock_movements_kind_known', `kind IN (${MOVEMENT_KINDS.map((kind) => `'${kind}'`).join(', ')})`)
+export class StockMovement {
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('uuid')
+  productId!: string;
+
+  @Column('uuid')
+  warehouseId!: string;
+
+  @Column('text')
+  kind!: MovementKind;
+
+  @Column('integer')
+  availableDelta!: number;
+
+  @Column('integer')
+  reservedDelta!: number;
+
+  @Column('integer')
+  availableAfter!: number;
+
+  @Column('integer')
+  reservedAfter!: number;
+
+  @Column('uuid', { nullable: true })
+  reservationId!: string | null;
+
+  @Column('uuid', { nullable: true })
+  orderId!: string | null;
+
+  @Column('text')
+  actor!: string;
+
+  @Column('text', { nullable: true })
+  reason!: string | null;
+
+  @Column('uuid')
+  requestId!: string;
+
+  @MomentNow()
+  createdAt!: Date;
+}

@@ -1,0 +1,153 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { AuditService } from '../../audit/audit.service';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import type { Tx } from '../../platform/database/tx';
+import { InsufficientStock, NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
+import { Answer } from '../../platform/http/answer';
+import { Keyset } from '../../platform/http/cursor';
+import type { Page, PageQuery } from '../../platform/http/page';
+import { MAX_INTEGER } from '../../platform/http/validators';
+import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
+import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
+import { Product } from '../products/product.entity';
+import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
+import { StockLedger } from './stock-ledger';
+import {
+  type AdjustStockBody,
+  type StockLevelResponse,
+  type StockMovementResponse,
+  toStockLevelResponse,
+  toStockMovementResponse,
+  type TransferResponse,
+  type TransferStockBody,
+} from './stock.dto';
+import { StockLevel, StockMovement } from './stock.entity';
+import { type LevelKey, lockLevels } from './stock.locks';
+
+@Injectable()
+export class StockService {
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly idempotency: IdempotencyService,
+    private readonly ledger: StockLedger,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Adds pieces to a level or takes available ones away; what is reserved stays reserved. Locks the level.
+   * @throws NotFound for the product or warehouse, InsufficientStock if available would fall below 0
+   */
+  async adjust(productId: string, body: AdjustStockBody, request: IdempotentRequest): Promise<Answer<StockLevelResponse>> {
+    const key = { productId, warehouseId: body.warehouse_id ?? MAIN_WAREHOUSE_ID };
+    return this.idempotency.run(request, async (tx) => {
+      await assertProductTx(tx, productId);
+      const [level] = await this.lockOrMakeLevelsTx(tx, [key]);
+      assertFits(level!, body.delta, 'delta');
+      const before = summaryOf(level!);
+      await this.ledger.postTx(tx, [level!], [{ ...key, kind: 'adjustment', available: body.delta, reserved: 0, reason: body.reason }]);
+      await this.audit.recordTx(tx, {
+        action: 'stock.adjusted',
+        objectId: productId,
+        oldValue: before,
+        newValue: { ...summaryOf(level!), delta: body.delta, reason: body.reason },
+      });
+      return new Answer(toStockLevelResponse(level!));
+    });
+  }
+
+  /**
+   * Moves available pieces from one warehouse to another. Locks both levels.
+   * @throws NotFound for the product or a warehouse, InsufficientStock if the first has fewer available
+   */
+  async transfer(body: TransferStockBody, request: IdempotentRequest): Promise<Answer<TransferResponse>> {
+    const { product_id: productId, quantity, reason } = body;
+    if (body.from_warehouse_id === body.to_warehouse_id) {
+      throw new ValidationFailed({ field: 'to_warehouse_id', message: 'to_warehouse_id must be another warehouse than from_warehouse_id' });
+    }
+    const from = { productId, warehouseId: body.from_warehouse_id };
+    const to = { productId, warehouseId: body.to_warehouse_id };
+    return this.idempotency.run(request, async (tx) => {
+      await assertProductTx(tx, productId);
+      const levels = await this.lockOrMakeLevelsTx(tx, [from, to]);
+      const [source, target] = [levelAt(levels, from), levelAt(levels, to)];
+      assertFits(source, -quantity, 'quantity');
+      assertFits(target, quantity, 'quantity');
+      await this.ledger.postTx(tx, levels, [
+        { ...from, kind: 'transfer_out', available: -quantity, reserved: 0, reason },
+        { ...to, kind: 'transfer_in', available: quantity, reserved: 0, reason },
+      ]);
+      return this.transferredTx(tx, body, source, target);
+    });
+  }
+
+  /** Lists the ledger of one product, newest first. @throws NotFound, InvalidCursor */
+  async movements(productId: string, { limit, cursor }: PageQuery): Promise<Page<StockMovementResponse>> {
+    const keyset = new Keyset('stock-movements', { productId });
+    const after = keyset.positionOf(cursor);
+    const rows = await this.transactions.read(async (manager) => {
+      if (!(await manager.existsBy(Product, { id: productId }))) {
+        throw new NotFound('product', productId);
+      }
+      const query = manager
+        .createQueryBuilder(StockMovement, 'movement')
+        .where('movement.productId = :productId', { productId })
+        .orderBy('movement.createdAt', 'DESC')
+        .addOrderBy('movement.id', 'DESC');
+      if (after) {
+        query.andWhere('(movement.createdAt, movement.id) < (:value, :id)', after);
+      }
+      return query.limit(limit + 1).getMany();
+    });
+    return keyset.page(rows, limit, (row) => ({ value: row.createdAt.toISOString(), id: row.id }), toStockMovementResponse);
+  }
+
+  private async lockOrMakeLevelsTx(tx: Tx, keys: LevelKey[]): Promise<StockLevel[]> {
+    for (const { warehouseId } of keys) {
+      if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
+        throw new NotFound('warehouse', warehouseId);
+      }
+    }
+    // In the order of the locks: two transactions that make the same rows must not wait for each other either.
+    const sorted = [...keys].sort((left, right) => (left.warehouseId < right.warehouseId ? -1 : 1));
+    await tx.createQueryBuilder().insert().into(StockLevel).values(sorted).orIgnore().updateEntity(false).execute();
+    return lockLevels(tx, sorted);
+  }
+
+  private async transferredTx(tx: Tx, body: TransferStockBody, source: StockLevel, target: StockLevel): Promise<Answer<TransferResponse>> {
+    const id = uuidv7();
+    const { product_id, from_warehouse_id, to_warehouse_id, quantity } = body;
+    const reason = body.reason ?? null;
+    await this.audit.recordTx(tx, {
+      action: 'stock.transferred',
+      objectId: product_id,
+      newValue: { transfer_id: id, from_warehouse_id, to_warehouse_id, quantity, reason },
+    });
+    const levels = { from: toStockLevelResponse(source), to: toStockLevelResponse(target) };
+    return new Answer({ id, product_id, from_warehouse_id, to_warehouse_id, quantity, reason, ...levels });
+  }
+}
+
+async function assertProductTx(tx: Tx, productId: string): Promise<void> {
+  if (!(await tx.existsBy(Product, { id: productId }))) {
+    throw new NotFound('product', productId);
+  }
+}
+
+function levelAt(levels: StockLevel[], { warehouseId }: LevelKey): StockLevel {
+  return levels.find((level) => level.warehouseId === warehouseId)!;
+}
+
+function assertFits(level: StockLevel, delta: number, field: string): void {
+  if (level.available + delta < 0) {
+    const { productId: product_id, warehouseId: warehouse_id, available } = level;
+    throw new InsufficientStock([{ product_id, warehouse_id, requested: -delta, available }]);
+  }
+  if (level.total + delta > MAX_INTEGER) {
+    throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_INTEGER}` });
+  }
+}
+
+function summaryOf(level: StockLevel): { warehouse_id: string; available_stock: number; reserved_stock: number } {
+  return { warehouse_id: level.warehouseId, available_stock: level.available, reserved_stock: level.reserved };
+}

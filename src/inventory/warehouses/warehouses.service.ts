@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { AuditService } from '../../audit/audit.service';
+import { orDuplicate } from '../../platform/database/duplicates';
+import { lockRow } from '../../platform/database/rows.locks';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import { NotFound } from '../../platform/errors/domain-errors';
+import { Answer } from '../../platform/http/answer';
+import { Keyset } from '../../platform/http/cursor';
+import type { Page, PageQuery } from '../../platform/http/page';
+import { changesIn } from '../../platform/http/patch';
+import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
+import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
+import { Warehouse } from './warehouse.entity';
+import { type CreateWarehouseBody, toWarehouseResponse, type UpdateWarehouseBody, type WarehouseResponse } from './warehouses.dto';
+
+const UNIQUE_CODE = 'warehouses_code_unique';
+
+@Injectable()
+export class WarehousesService {
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly idempotency: IdempotencyService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** Lists all, in the order in which reservations are served from them. @throws InvalidCursor */
+  async list({ limit, cursor }: PageQuery): Promise<Page<WarehouseResponse>> {
+    const keyset = new Keyset('warehouses', {}, 'integer');
+    const after = keyset.positionOf(cursor);
+    const rows = await this.transactions.read((manager) => {
+      const query = manager.createQueryBuilder(Warehouse, 'warehouse').orderBy('warehouse.priority').addOrderBy('warehouse.id');
+      if (after) {
+        query.where('(warehouse.priority, warehouse.id) > (:value, :id)', after);
+      }
+      return query.limit(limit + 1).getMany();
+    });
+    return keyset.page(rows, limit, (row) => ({ value: String(row.priority), id: row.id }), toWarehouseResponse);
+  }
+
+  /** @throws Duplicate if the code is taken */
+  async create(body: CreateWarehouseBody, request: IdempotentRequest): Promise<Answer<WarehouseResponse>> {
+    return this.idempotency.run(request, async (tx) => {
+      const id = uuidv7();
+      const { code, name, priority, is_active: isActive } = body;
+      await tx.insert(Warehouse, { id, code, name, priority, isActive }).catch(orDuplicate(UNIQUE_CODE, 'code'));
+      const warehouse = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
+      await this.audit.recordTx(tx, { action: 'warehouse.created', objectId: id, newValue: warehouse });
+      return new Answer(warehouse, { location: `/api/warehouses/${id}` });
+    });
+  }
+
+  /** Changes what is given and nothing else. Locks the warehouse. @throws NotFound, Duplicate if the code is taken */
+  async update(id: string, body: UpdateWarehouseBody): Promise<WarehouseResponse> {
+    const { code, name, priority, is_active: isActive } = body;
+    const changes = changesIn({ code, name, priority, isActive });
+    return this.transactions.run(async (tx) => {
+      const before = await lockRow(tx, Warehouse, id);
+      if (!before) {
+        throw new NotFound('warehouse', id);
+      }
+      const values = { ...changes, updatedAt: () => 'clock_timestamp()' };
+      await tx.update(Warehouse, { id }, values).catch(orDuplicate(UNIQUE_CODE, 'code'));
+      const after = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
+      await this.audit.recordTx(tx, { action: 'warehouse.updated', objectId: id, oldValue: toWarehouseResponse(before), newValue: after });
+      return after;
+    });
+  }
+}

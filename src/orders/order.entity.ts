@@ -1,0 +1,97 @@
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { MomentNow } from '../platform/database/columns';
+import type { OrderStatus } from './order-state';
+
+@Entity('orders')
+@Unique('orders_reservation_unique', ['reservationId'])
+@Index('orders_by_time', ['createdAt', 'id'])
+@Index('orders_by_value', ['totalAmount', 'id'])
+@Index('orders_by_status_time', ['status', 'createdAt', 'id'])
+@Index('orders_by_user_time', ['userId', 'createdAt', 'id'])
+@Index('orders_by_user_value', ['userId', 'totalAmount', 'id'])
+@Check('orders_status_known', `status IN ('pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled')`)
+export class Order {
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('uuid')
+  userId!: string;
+
+  @Column('text')
+  status!: OrderStatus;
+
+  @Column('numeric', { precision: 24, scale: 2 })
+  totalAmount!: string;
+
+  @Column('character', { length: 3 })
+  currency!: string;
+
+  @Column('uuid')
+  reservationId!: string;
+
+  @Column('integer', { default: 1 })
+  version!: number;
+
+  @MomentNow()
+  createdAt!: Date;
+
+  @MomentNow()
+  updatedAt!: Date;
+}
+
+/** A line of an order, with sku, name and price as they were when it was made. */
+@Entity('order_items')
+@Check('order_items_quantity_positive', 'quantity > 0')
+export class OrderItem {
+  @PrimaryColumn('uuid')
+  @ForeignKey(() => Order, { name: 'order_items_order' })
+  orderId!: string;
+
+  @PrimaryColumn('uuid')
+  productId!: string;
+
+  @PrimaryColumn('uuid')
+  warehouseId!: string;
+
+  @Column('text')
+  sku!: string;
+
+  @Column('text')
+  name!: string;
+
+  @Column('integer')
+  quantity!: number;
+
+  @Column('numeric', { precision: 14, scale: 2 })
+  unitPrice!: string;
+}
+
+/** One step of an order through its states. */
+@Entity('order_status_changes')
+@Index('order_status_changes_by_order', ['orderId', 'createdAt', 'id'])
+export class OrderStatusChange {
+  @PrimaryColumn('uuid')
+  id!: string;
+
+  @Column('uuid')
+  @ForeignKey(() => Order, { name: 'order_status_changes_order' })
+  orderId!: string;
+
+  @Column('text')
+  fromStatus!: OrderStatus;
+
+  @Column('text')
+  toStatus!: OrderStatus;
+
+  @Column('text')
+  actor!: string;
+
+  @Column('text', { nullable: true })
+  reason!: string | null;
+
+  @Column('uuid')
+  requestId!: string;
+
+  @MomentNow()
+  createdAt!: Date;
+}

@@ -1,0 +1,196 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform, Type } from 'class-transformer';
+import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
+import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
+import { PageQuery } from '../platform/http/page';
+import { IsAbsentWith, IsMoney, IsMomentOrDay, IsText, Optional } from '../platform/http/validators';
+import { lineTotal } from '../platform/money';
+import type { Order, OrderItem, OrderStatusChange } from './order.entity';
+import { allowedFrom, ORDER_STATUSES, type OrderStatus } from './order-state';
+
+const TOTAL = { max: '9999999999999999999999.99' };
+export const ORDER_SORTS = ['newest', 'oldest', 'highest_value', 'lowest_value'] as const;
+export type OrderSort = (typeof ORDER_SORTS)[number];
+
+export class CreateOrderBody {
+  @ApiPropertyOptional({ format: 'uuid', description: 'An active reservation, which then belongs to the order; else `items`.' })
+  @ValidateIf((body: CreateOrderBody) => body.items === undefined || body.reservation_id !== undefined)
+  @IsAbsentWith('items')
+  @IsUUID()
+  reservation_id?: string;
+
+  @ApiPropertyOptional({ type: [LineBody], minItems: 1, maxItems: MAX_LINES, description: 'Reserved in the same transaction: all of them or none.' })
+  @Optional()
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(MAX_LINES)
+  @ValidateNested({ each: true })
+  @Type(() => LineBody)
+  items?: LineBody[];
+}
+
+export class ChangeOrderStatusBody {
+  @ApiProperty({ enum: ORDER_STATUSES, example: 'confirmed' })
+  @IsIn(ORDER_STATUSES)
+  status!: OrderStatus;
+
+  @ApiPropertyOptional({ maxLength: 500, description: 'Kept in the history and in the audit log.' })
+  @Optional()
+  @IsText({ min: 1, max: 500 })
+  reason?: string;
+}
+
+export class OrdersQuery extends PageQuery {
+  @ApiPropertyOptional({ format: 'uuid', description: 'For administrators: the orders of one user.' })
+  @Optional()
+  @IsUUID()
+  user_id?: string;
+
+  @ApiPropertyOptional({
+    type: 'string',
+    example: 'confirmed,processing',
+    description: `One or several, comma-separated: ${ORDER_STATUSES.join(', ')}.`,
+  })
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? [...new Set(value.split(','))].sort() : value))
+  @Optional()
+  @IsArray({ message: 'status must be one status or several, comma-separated' })
+  @IsIn(ORDER_STATUSES, { each: true, message: `status must be one or several, comma-separated, of ${ORDER_STATUSES.join(', ')}` })
+  status?: OrderStatus[];
+
+  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.', example: '2026-01-01' })
+  @Optional()
+  @IsMomentOrDay()
+  start_date?: string;
+
+  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.', example: '2026-01-31' })
+  @Optional()
+  @IsMomentOrDay()
+  end_date?: string;
+
+  @ApiPropertyOptional({ type: 'string', example: '100.00', description: 'Inclusive.' })
+  @Optional()
+  @IsMoney(TOTAL)
+  min_total?: string;
+
+  @ApiPropertyOptional({ type: 'string', example: '500.00', description: 'Inclusive.' })
+  @Optional()
+  @IsMoney(TOTAL)
+  max_total?: string;
+
+  @ApiPropertyOptional({ enum: ORDER_SORTS, default: 'newest' })
+  @IsIn(ORDER_SORTS)
+  sort: OrderSort = 'newest';
+}
+
+export class OrderItemResponse {
+  @ApiProperty({ format: 'uuid' })
+  product_id!: string;
+
+  @ApiProperty({ example: 'MUG-BLUE' })
+  sku!: string;
+
+  @ApiProperty({ example: 'Blue mug' })
+  name!: string;
+
+  @ApiProperty({ format: 'uuid' })
+  warehouse_id!: string;
+
+  @ApiProperty({ type: 'integer', example: 2 })
+  quantity!: number;
+
+  @ApiProperty({ example: '19.90' })
+  unit_price!: string;
+
+  @ApiProperty({ example: '39.80' })
+  line_total!: string;
+}
+
+export class OrderResponse {
+  @ApiProperty({ format: 'uuid' })
+  id!: string;
+
+  @ApiProperty({ format: 'uuid' })
+  user_id!: string;
+
+  @ApiProperty({ enum: ORDER_STATUSES })
+  status!: OrderStatus;
+
+  @ApiProperty({ example: '39.80' })
+  total_amount!: string;
+
+  @ApiProperty({ example: 'EUR' })
+  currency!: string;
+
+  @ApiProperty({ type: [OrderItemResponse], description: 'Sku, name and price as they were when the order was made.' })
+  items!: OrderItemResponse[];
+
+  @ApiProperty({ format: 'uuid' })
+  reservation_id!: string;
+
+  @ApiProperty({ enum: ORDER_STATUSES, isArray: true, description: 'Where the order can go from here; some of it only by an administrator.' })
+  allowed_transitions!: OrderStatus[];
+
+  @ApiProperty({ type: 'integer', example: 1, description: 'Goes up with every change; for `If-Match`.' })
+  version!: number;
+
+  @ApiProperty({ format: 'date-time' })
+  created_at!: string;
+
+  @ApiProperty({ format: 'date-time' })
+  updated_at!: string;
+}
+
+export class OrderStatusChangeResponse {
+  @ApiProperty({ enum: ORDER_STATUSES })
+  from!: OrderStatus;
+
+  @ApiProperty({ enum: ORDER_STATUSES })
+  to!: OrderStatus;
+
+  @ApiProperty({ example: 'system:reservation-expiry' })
+  actor!: string;
+
+  @ApiProperty({ type: 'string', nullable: true })
+  reason!: string | null;
+
+  @ApiProperty({ format: 'uuid' })
+  request_id!: string;
+
+  @ApiProperty({ format: 'date-time' })
+  at!: string;
+}
+
+export function toOrderResponse(order: Order, items: readonly OrderItem[]): OrderResponse {
+  return {
+    id: order.id,
+    user_id: order.userId,
+    status: order.status,
+    total_amount: order.totalAmount,
+    currency: order.currency,
+    items: items.map((item) => ({
+      product_id: item.productId,
+      sku: item.sku,
+      name: item.name,
+      warehouse_id: item.warehouseId,
+      quantity: item.quantity,
+      unit_price: item.unitPrice,
+      line_total: lineTotal(item.unitPrice, item.quantity),
+    })),
+    reservation_id: order.reservationId,
+    allowed_transitions: allowedFrom(order.status),
+    version: order.version,
+    created_at: order.createdAt.toISOString(),
+    updated_at: order.updatedAt.toISOString(),
+  };
+}
+
+export function toOrderStatusChangeResponse(change: OrderStatusChange): OrderStatusChangeResponse {
+  return {
+    from: change.fromStatus,
+    to: change.toStatus,
+    actor: change.actor,
+    reason: change.reason,
+    request_id: change.requestId,
+    at: change.createdAt.toISOString(),
+  };
+}

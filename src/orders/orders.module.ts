@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/audit.module';
+import { InventoryModule } from '../inventory/inventory.module';
+import { OrderLifecycle } from './order-lifecycle';
+import { OrderStatusService } from './order-status.service';
+import { OrdersController } from './orders.controller';
+import { OrdersReader } from './orders.reader';
+import { OrdersService } from './orders.service';
+
+@Module({
+  imports: [AuditModule, InventoryModule],
+  controllers: [OrdersController],
+  providers: [OrderLifecycle, OrderStatusService, OrdersReader, OrdersService],
+})
+export class OrdersModule {}

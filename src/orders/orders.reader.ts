@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { TransactionRunner } from '../platform/database/transaction-runner';
+import { Forbidden } from '../platform/errors/domain-errors';
+import type { Answer } from '../platform/http/answer';
+import { Keyset, type Position } from '../platform/http/cursor';
+import type { Page } from '../platform/http/page';
+import { isAdmin, type UserActor } from '../platform/security/actor';
+import { Order, OrderStatusChange } from './order.entity';
+import {
+  type OrderResponse,
+  type OrdersQuery,
+  type OrderStatusChangeResponse,
+  toOrderResponse,
+  toOrderStatusChangeResponse,
+} from './orders.dto';
+import { answerOrder, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
+
+@Injectable()
+export class OrdersReader {
+  constructor(private readonly transactions: TransactionRunner) {}
+
+  /**
+   * Lists the caller's own orders, or all for an admin, in two statements a page. Exact while orders are made: a page
+   * begins where the one before ended, whatever came in above. @throws InvalidCursor, Forbidden for another's user_id
+   */
+  async list({ limit, cursor, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
+    const filters = { ...query, user_id: userToShow(query.user_id, caller) };
+    const keyset = new Keyset('orders', filters, SORT_ORDERS[filters.sort].column === 'totalAmount' ? 'amount' : 'time');
+    const after = keyset.positionOf(cursor);
+    return this.transactions.read(async (manager) => {
+      const orders = await findOrders(manager, filters, limit + 1, after);
+      const items = await findItems(manager, orders.slice(0, limit).map(({ id }) => id));
+      const positionOf = (order: Order): Position => positionIn(filters, order);
+      return keyset.page(orders, limit, positionOf, (order) => toOrderResponse(order, items.get(order.id) ?? []));
+    });
+  }
+
+  /** @throws NotFound, also for someone else's */
+  async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
+    return this.transactions.read(async (manager) => {
+      assertMayUse(await manager.findOneBy(Order, { id }), id, caller);
+      return answerOrder(manager, id);
+    });
+  }
+
+  /** The status changes, oldest first. @throws NotFound, also for someone else's */
+  async history(id: string, caller: UserActor): Promise<OrderStatusChangeResponse[]> {
+    const changes = await this.transactions.read(async (manager) => {
+      assertMayUse(await manager.findOneBy(Order, { id }), id, caller);
+      return manager.find(OrderStatusChange, { where: { orderId: id }, order: { createdAt: 'ASC', id: 'ASC' } });
+    });
+    return changes.map(toOrderStatusChangeResponse);
+  }
+}
+
+function userToShow(asked: string | undefined, caller: UserActor): string | undefined {
+  if (isAdmin(caller)) {
+    return asked?.toLowerCase();
+  }
+  if (asked !== undefined && asked.toLowerCase() !== caller.id) {
+    throw new Forbidden('user_id is for the role admin');
+  }
+  return caller.id;
+}
+
+function positionIn({ sort }: Pick<OrdersQuery, 'sort'>, order: Order): Position {
+  const { column } = SORT_ORDERS[sort];
+  return { value: column === 'createdAt' ? order.createdAt.toISOString() : order.totalAmount, id: order.id };
+}

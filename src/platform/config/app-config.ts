@@ -1,0 +1,152 @@
+import { plainToInstance } from 'class-transformer';
+import { IsEmail, IsIn, IsInt, IsOptional, IsString, Length, Matches, Max, MaxLength, Min, MinLength, ValidateIf, validateSync } from 'class-validator';
+import { CronTime } from 'cron';
+
+/** A setting that is missing or wrong. The message is one line that names the variable and the rule. */
+export class ConfigurationError extends Error {}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
+
+class Environment {
+  @IsInt() @Min(0) @Max(65_535)
+  PORT = 3000;
+
+  @IsString()
+  HOST = '127.0.0.1';
+
+  @IsIn(['development', 'production', 'test'])
+  NODE_ENV: 'development' | 'production' | 'test' = 'development';
+
+  @ValidateIf((env: Environment) => env.DATABASE_URL !== undefined || env.NODE_ENV === 'production')
+  @Matches(/^postgres(ql)?:\/\/\S+$/, { message: '$property must be a postgres:// address' })
+  DATABASE_URL?: string;
+
+  @IsInt() @Min(2) @Max(1000)
+  DATABASE_POOL_SIZE = 10;
+
+  @IsString()
+  DATA_DIR = '.data';
+
+  @ValidateIf((env: Environment) => env.JWT_SECRET !== undefined || env.NODE_ENV === 'production')
+  @IsString() @MinLength(32)
+  JWT_SECRET?: string;
+
+  @IsInt() @Min(1) @Max(31_536_000)
+  JWT_TTL_SECONDS = 3600;
+
+  @IsOptional() @IsEmail() @MaxLength(254)
+  ADMIN_EMAIL?: string;
+
+  @IsOptional() @IsString() @Length(12, 128)
+  ADMIN_PASSWORD?: string;
+
+  @IsInt() @Min(1) @Max(2_592_000)
+  RESERVATION_TTL_SECONDS = 600;
+
+  @IsInt() @Min(1) @Max(2_592_000)
+  RESERVATION_MAX_TTL_SECONDS = 3600;
+
+  @IsString()
+  CLEANUP_CRON = DEFAULT_CLEANUP_CRON;
+
+  @IsInt() @Min(0) @Max(10_000_000)
+  RATE_LIMIT_PER_MINUTE = 6000;
+
+  @IsInt() @Min(0) @Max(10_000_000)
+  LOGIN_RATE_LIMIT_PER_MINUTE = 10;
+
+  @IsOptional() @IsString()
+  METRICS_TOKEN?: string;
+
+  @IsIn(LOG_LEVELS)
+  LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'info';
+}
+
+/** The settings of one process, checked. Durations are in seconds. */
+export class AppConfig {
+  readonly port: number;
+  readonly host: string;
+  readonly isProduction: boolean;
+  readonly databaseUrl?: string;
+  readonly databasePoolSize: number;
+  readonly dataDir: string;
+  readonly jwtSecret?: string;
+  readonly jwtTtlSeconds: number;
+  readonly adminEmail?: string;
+  readonly adminPassword?: string;
+  readonly reservationTtlSeconds: number;
+  readonly reservationMaxTtlSeconds: number;
+  readonly cleanupCron: string;
+  readonly rateLimitPerMinute: number;
+  readonly loginRateLimitPerMinute: number;
+  readonly metricsToken?: string;
+  readonly logLevel: string;
+
+  constructor(env: Environment) {
+    this.port = env.PORT;
+    this.host = env.HOST;
+    this.isProduction = env.NODE_ENV === 'production';
+    this.databaseUrl = env.DATABASE_URL;
+    this.databasePoolSize = env.DATABASE_POOL_SIZE;
+    this.dataDir = env.DATA_DIR;
+    this.jwtSecret = env.JWT_SECRET;
+    this.jwtTtlSeconds = env.JWT_TTL_SECONDS;
+    this.adminEmail = env.ADMIN_EMAIL;
+    this.adminPassword = env.ADMIN_PASSWORD;
+    this.reservationTtlSeconds = env.RESERVATION_TTL_SECONDS;
+    this.reservationMaxTtlSeconds = env.RESERVATION_MAX_TTL_SECONDS;
+    this.cleanupCron = env.CLEANUP_CRON;
+    this.rateLimitPerMinute = env.RATE_LIMIT_PER_MINUTE;
+    this.loginRateLimitPerMinute = env.LOGIN_RATE_LIMIT_PER_MINUTE;
+    this.metricsToken = env.METRICS_TOKEN;
+    this.logLevel = env.LOG_LEVEL;
+  }
+}
+
+/**
+ * Reads the settings; an empty value counts as unset.
+ * @throws ConfigurationError naming the first variable that is wrong, and the rule it breaks
+ */
+export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
+  const env = plainToInstance(Environment, settingsIn(source), { exposeDefaultValues: true });
+  const [problem] = validateSync(env);
+  if (problem) {
+    throw new ConfigurationError(Object.values(problem.constraints ?? {})[0]);
+  }
+  if (env.RESERVATION_TTL_SECONDS > env.RESERVATION_MAX_TTL_SECONDS) {
+    throw new ConfigurationError('RESERVATION_TTL_SECONDS must not be greater than RESERVATION_MAX_TTL_SECONDS');
+  }
+  assertCronExpression(env.CLEANUP_CRON);
+  return new AppConfig(env);
+}
+
+/** What the sweep's @Cron is declared with: decorators are evaluated before any configuration object exists. */
+export function cleanupCron(): string {
+  return process.env['CLEANUP_CRON'] || DEFAULT_CLEANUP_CRON;
+}
+
+function settingsIn(source: NodeJS.ProcessEnv): Record<string, unknown> {
+  const settings: Record<string, unknown> = {};
+  for (const [name, fallback] of Object.entries(new Environment())) {
+    const value = source[name];
+    if (value === undefined || value === '') {
+      continue;
+    }
+    settings[name] = typeof fallback === 'number' ? wholeNumber(value) : value;
+  }
+  return settings;
+}
+
+/** Anything but digits stays a string, so that @IsInt refuses it: `Number('')` and `Number('1e3')` would not. */
+function wholeNumber(value: string): number | string {
+  return /^\d{1,15}$/.test(value) ? Number(value) : value;
+}
+
+function assertCronExpression(expression: string): void {
+  try {
+    new CronTime(expression);
+  } catch (error) {
+    throw new ConfigurationError(`CLEANUP_CRON must be a cron expression: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,10 @@
+import type { Tx } from './tx';
+
+/**
+ * The database's time now: not the process's, of which there are many, and not the transaction's start, which may lie
+ * before a long wait for a lock. Whole milliseconds, as in every timestamp column.
+ */
+export async function databaseNow(tx: Tx): Promise<Date> {
+  const [row] = await tx.query<{ now: Date }[]>(`SELECT date_trunc('milliseconds', clock_timestamp()) AS now`);
+  return row!.now;
+}

@@ -1,0 +1,10 @@
+import { Column } from 'typeorm';
+
+/**
+ * A moment, in whole milliseconds: a JavaScript Date has no more, and a list's cursor that lost the microseconds of
+ * its row would skip or repeat others.
+ */
+export const Moment = (): PropertyDecorator => Column({ type: 'timestamptz', precision: 3 });
+
+/** A moment that is now, by the database's clock, unless it is given. */
+export const MomentNow = (): PropertyDecorator => Column({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });

@@ -1,0 +1,49 @@
+import { DatabaseError } from 'pg';
+import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
+
+/** Deadlock and serialization failure: the same work in a new transaction may well succeed. */
+const RETRYABLE = new Set(['40001', '40P01']);
+/** Lock timeout, statement timeout, disk, memory and connection limits. */
+const BUSY = new Set(['55P03', '57014', '53100', '53200', '53300', '53400']);
+/** The server goes down or comes up, or is a standby that cannot write. */
+const GONE = new Set(['57P01', '57P02', '57P03', '57P05', '25006']);
+const CONNECTION_CLASS = '08';
+const LOCK_TIMEOUT = '55P03';
+const UNIQUE_VIOLATION = '23505';
+
+export type DatabaseFailure = 'retryable' | 'busy' | 'unavailable';
+
+/** What kind of failure of the database an error is; undefined if the database is well and the error is another's. */
+export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
+  // The runner was released under us: its connection broke between two statements.
+  if (error instanceof QueryRunnerAlreadyReleasedError) {
+    return 'unavailable';
+  }
+  if (!(error instanceof QueryFailedError)) {
+    return undefined;
+  }
+  const state = sqlStateOf(error);
+  if (state === undefined) {
+    return 'unavailable';
+  }
+  if (RETRYABLE.has(state)) {
+    return 'retryable';
+  }
+  if (BUSY.has(state)) {
+    return 'busy';
+  }
+  return GONE.has(state) || state.startsWith(CONNECTION_CLASS) ? 'unavailable' : undefined;
+}
+
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof QueryFailedError && sqlStateOf(error) === LOCK_TIMEOUT;
+}
+
+export function isUniqueViolation(error: unknown, constraint: string): boolean {
+  return error instanceof QueryFailedError && sqlStateOf(error) === UNIQUE_VIOLATION && (error.driverError as DatabaseError).constraint === constraint;
+}
+
+/** The server's SQLSTATE; undefined for an error that the server did not send, which means that the connection broke. */
+function sqlStateOf(error: QueryFailedError): string | undefined {
+  return error.driverError instanceof DatabaseError ? error.driverError.code : undefined;
+}

@@ -1,0 +1,144 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { Metrics } from '../metrics/metrics';
+import { databaseFailureOf } from './database-errors';
+import { isPoolExhausted } from './typeorm-options';
+import type { Tx } from './tx';
+
+const MAX_TRIES = 3;
+const LONGEST_PAUSE_MS = 50;
+const LOCAL_TIMEOUTS = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '10s'";
+
+/** Work found under its locks that what it had read before them is no longer so: it must start again. */
+export class StaleRead extends Error {}
+
+const afterCommits = new WeakMap<EntityManager, (() => void)[]>();
+
+/** Something outside the database that is to happen if this transaction commits, and only then: counting, mostly. */
+export function afterCommit(tx: Tx, effect: () => void): void {
+  const effects = afterCommits.get(tx);
+  if (effects) {
+    effects.push(effect);
+  } else {
+    afterCommits.set(tx, [effect]);
+  }
+}
+
+/** The only place where a connection is taken and a transaction opened. */
+@Injectable()
+export class TransactionRunner {
+  private readonly running = new AsyncLocalStorage<true>();
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /**
+   * Runs `work` in one transaction: commits what it returns, rolls back what it throws. After a deadlock, a
+   * serialization failure or a `StaleRead` the whole work runs again in a new transaction, three times in all,
+   * so it must have no effect outside the database.
+   * @throws Overloaded if a lock, a statement or the pool timed out, DatabaseUnavailable if the connection is lost
+   */
+  async run<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    if (this.running.getStore()) {
+      throw new Error('A transaction is open already: pass its tx on');
+    }
+    return this.running.run(true, () => this.runWithRetries(work));
+  }
+
+  /**
+   * Runs `work` on one connection without a transaction, for reads that need no common snapshot.
+   * @throws Overloaded, DatabaseUnavailable as `run` does
+   */
+  async read<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    const runner = await this.connect();
+    try {
+      return await work(runner.manager);
+    } catch (error) {
+      throw toDomainError(error);
+    } finally {
+      await runner.release();
+    }
+  }
+
+  private async runWithRetries<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.runOnce(work);
+      } catch (error) {
+        if (attempt === MAX_TRIES || !isWorthAnotherTry(error)) {
+          throw toDomainError(error);
+        }
+        this.metrics.transactionRetries.inc();
+        await sleep(Math.random() * LONGEST_PAUSE_MS * attempt);
+      }
+    }
+  }
+
+  private async runOnce<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const runner = await this.connect();
+    try {
+      await runner.startTransaction();
+      await runner.query(LOCAL_TIMEOUTS);
+      const result = await work(runner.manager as Tx);
+      await commit(runner);
+      afterCommits.get(runner.manager)?.forEach((effect) => effect());
+      return result;
+    } catch (error) {
+      await rollBack(runner);
+      throw error;
+    } finally {
+      await runner.release();
+    }
+  }
+
+  private async connect(): Promise<QueryRunner> {
+    const runner = this.dataSource.createQueryRunner();
+    try {
+      await runner.connect();
+      return runner;
+    } catch {
+      throw isPoolExhausted(this.dataSource) ? new Overloaded() : new DatabaseUnavailable();
+    }
+  }
+}
+
+async function commit(runner: QueryRunner): Promise<void> {
+  try {
+    await runner.commitTransaction();
+  } catch (error) {
+    // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
+    throw databaseFailureOf(error) === 'unavailable' ? new OutcomeUnknown() : error;
+  }
+}
+
+async function rollBack(runner: QueryRunner): Promise<void> {
+  try {
+    if (runner.isTransactionActive) {
+      await runner.rollbackTransaction();
+    }
+  } catch {
+    // The connection is gone, and the transaction with it. The first error is the one to tell.
+  }
+}
+
+function isWorthAnotherTry(error: unknown): boolean {
+  return error instanceof StaleRead || databaseFailureOf(error) === 'retryable';
+}
+
+function toDomainError(error: unknown): unknown {
+  switch (databaseFailureOf(error)) {
+    case 'unavailable':
+      return new DatabaseUnavailable();
+    case 'busy':
+    case 'retryable':
+      return new Overloaded();
+    case undefined:
+      return error instanceof StaleRead ? new Overloaded() : error;
+  }
+}

@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import type { Pool } from 'pg';
+import { type DataSource, DefaultNamingStrategy, type DataSourceOptions } from 'typeorm';
+
+export const APPLICATION_NAME = 'holdfast';
+/** How long a request waits for a connection of the pool before it is refused. */
+const POOL_WAIT_MS = 10_000;
+
+/** Entities are camelCase, columns snake_case; a column says its name only where that rule does not give it. */
+class SnakeCaseNames extends DefaultNamingStrategy {
+  override columnName(property: string, customName: string | undefined, prefixes: string[]): string {
+    return [...prefixes, customName ?? property].map(toSnakeCase).join('_');
+  }
+}
+
+/** What the service, the migrations and the TypeORM command line share. */
+export function typeormOptions(url: string, poolSize = 10): DataSourceOptions {
+  const root = join(__dirname, '..', '..', '..');
+  return {
+    type: 'postgres',
+    url,
+    applicationName: APPLICATION_NAME,
+    entities: [join(root, 'src/**/*.entity.{ts,js}')],
+    migrations: [join(root, 'migrations/*.{ts,js}')],
+    migrationsTableName: 'schema_migrations',
+    namingStrategy: new SnakeCaseNames(),
+    poolSize,
+    connectTimeoutMS: POOL_WAIT_MS,
+    installExtensions: false,
+    logging: false,
+    extra: { allowExitOnIdle: false },
+  };
+}
+
+export interface PoolUse {
+  total: number;
+  idle: number;
+  waiting: number;
+}
+
+export function poolUse(dataSource: DataSource): PoolUse {
+  const pool = poolOf(dataSource);
+  return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+}
+
+/** Whether a connection could not be had because all of them are in use, not because the server is away. */
+export function isPoolExhausted(dataSource: DataSource): boolean {
+  const pool = poolOf(dataSource);
+  return pool.totalCount >= pool.options.max && pool.idleCount === 0;
+}
+
+function poolOf(dataSource: DataSource): Pool {
+  return (dataSource.driver as unknown as { master: Pool }).master;
+}
+
+function toSnakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

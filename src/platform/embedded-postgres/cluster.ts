@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { chown, lchown, mkdir, open, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findBinaries } from './binaries';
+import {
+  type Account,
+  EmbeddedPostgresError,
+  createFolder,
+  findServerAccount,
+  runProgram,
+} from './host';
+
+export const SUPERUSER = 'holdfast';
+
+/** A PostgreSQL cluster on disk, and what it takes to run it. */
+export interface Cluster {
+  /** PGDATA. */
+  readonly dir: string;
+  readonly logFile: string;
+  readonly password: string;
+  readonly bin: string;
+  readonly account: Account | undefined;
+}
+
+/** Finds the cluster in `<dataDir>/database`, or makes one; of two processes at once both get the same. */
+export async function openCluster(dataDir: string): Promise<Cluster> {
+  await mkdir(dataDir, { recursive: true });
+  const folder = join(await realpath(dataDir), 'database');
+  const dir = join(folder, 'cluster');
+  const account = await findServerAccount(dir);
+  const bin = await findBinaries(account);
+  await createFolder(folder, join('cluster', 'PG_VERSION'), (draft) => initialise(draft, bin, account));
+  if (account && (await stat(dir)).uid === 0) await chownAll(dir, account);
+  const password = await readFile(join(folder, 'password'), 'utf8');
+  return { dir, logFile: join(folder, 'postgres.log'), password: password.trim(), bin, account };
+}
+
+/**
+ * What PostgreSQL is told as `-D`. An account without rights may be unable to pass the folders above the cluster, but
+ * a working directory is entered while the child is still root, and stays usable for the server and its backends.
+ */
+export function dataDirectoryArgument(cluster: Pick<Cluster, 'dir' | 'account'>): string {
+  return cluster.account ? '/proc/self/cwd' : cluster.dir;
+}
+
+async function initialise(draft: string, bin: string, account: Account | undefined): Promise<void> {
+  const dir = join(draft, 'cluster');
+  const password = randomBytes(24).toString('hex');
+  await mkdir(dir, { mode: 0o700 });
+  if (account) await chown(dir, account.uid, account.gid);
+  await writeFile(join(draft, 'password'), `${password}\n`, { mode: 0o600, flush: true });
+  const pwfile = join(draft, 'initdb-password');
+  await writeFile(pwfile, `${password}\n`, { mode: 0o600 });
+  if (account) await chown(pwfile, account.uid, account.gid);
+  const stdin = await open(pwfile);
+  try {
+    const args = initdbArguments({ dir, account }, pwfile);
+    const result = await runProgram(join(bin, 'initdb'), args, { cwd: dir, stdin: stdin.fd, account });
+    if (!result.ok) throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);
+  } finally {
+    await stdin.close();
+    await rm(pwfile);
+  }
+}
+
+/** The builtin locale is the same on every platform; libc's C.UTF-8 does not exist on all of them. */
+function initdbArguments(cluster: Pick<Cluster, 'dir' | 'account'>, pwfile: string): string[] {
+  return [
+    `--pgdata=${dataDirectoryArgument(cluster)}`,
+    `--username=${SUPERUSER}`,
+    '--auth=scram-sha-256',
+    `--pwfile=${cluster.account ? '/proc/self/fd/0' : pwfile}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
+  ];
+}
+
+/** A restored backup or `chown -R root` leaves files that the server could not open. */
+async function chownAll(path: string, { uid, gid }: Account): Promise<void> {
+  for (const entry of await readdir(path, { recursive: true })) await lchown(join(path, entry), uid, gid);
+  await lchown(path, uid, gid);
+}

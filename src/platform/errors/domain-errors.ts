@@ -1,0 +1,199 @@
+import type { ProblemCode } from './problem-catalogue';
+
+/** A failure that the contract knows: its code, and the members and headers that belong to it. */
+export abstract class DomainError extends Error {
+  abstract readonly code: ProblemCode;
+  /** Stands beside `code` in the answer, so its names are those of the wire. */
+  readonly members: Readonly<Record<string, unknown>> = {};
+  readonly headers: Readonly<Record<string, string>> = {};
+}
+
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+export class ValidationFailed extends DomainError {
+  readonly code = 'validation_failed';
+  override readonly members: { errors: FieldError[] };
+
+  constructor(...errors: FieldError[]) {
+    super(errors.map(({ field, message }) => `${field}: ${message}`).join('; '));
+    this.members = { errors };
+  }
+}
+
+export class MalformedJson extends DomainError {
+  readonly code = 'malformed_json';
+}
+
+export class InvalidCursor extends DomainError {
+  readonly code = 'invalid_cursor';
+
+  constructor() {
+    super('The cursor was not issued for this list with these filters and this sort order');
+  }
+}
+
+export class InvalidIdempotencyKey extends DomainError {
+  readonly code = 'invalid_idempotency_key';
+
+  constructor() {
+    super('Idempotency-Key must have 1 to 255 visible ASCII characters');
+  }
+}
+
+export class Unauthenticated extends DomainError {
+  readonly code = 'unauthenticated';
+  override readonly headers = { 'WWW-Authenticate': 'Bearer' };
+
+  constructor(detail = 'The request needs a valid bearer token') {
+    super(detail);
+  }
+}
+
+export class Forbidden extends DomainError {
+  readonly code = 'forbidden';
+
+  constructor(detail = 'Your role may not do this') {
+    super(detail);
+  }
+}
+
+export class NotFound extends DomainError {
+  readonly code = 'not_found';
+
+  /** @param thing what was looked for, as a reader would call it: "product", "order" */
+  constructor(thing: string, id?: string) {
+    super(id === undefined ? `There is no ${thing}` : `There is no ${thing} ${id}`);
+  }
+}
+
+export class MethodNotAllowed extends DomainError {
+  readonly code = 'method_not_allowed';
+  override readonly headers: { Allow: string };
+
+  constructor(method: string, allowed: readonly string[]) {
+    super(`This path does not know ${method}; it knows ${allowed.join(', ')}`);
+    this.headers = { Allow: allowed.join(', ') };
+  }
+}
+
+export interface Shortage {
+  product_id: string;
+  warehouse_id?: string;
+  requested: number;
+  available: number;
+}
+
+export class InsufficientStock extends DomainError {
+  readonly code = 'insufficient_stock';
+  override readonly members: { shortages: Shortage[] };
+
+  constructor(shortages: Shortage[]) {
+    super(shortages.map((short) => `product ${short.product_id}: ${short.requested} requested, ${short.available} available`).join('; '));
+    this.members = { shortages };
+  }
+}
+
+export class ReservationNotActive extends DomainError {
+  readonly code = 'reservation_not_active';
+  override readonly members: { reservation_status: string };
+
+  constructor(status: string) {
+    super(`The reservation is ${status}`);
+    this.members = { reservation_status: status };
+  }
+}
+
+export class InvalidTransition extends DomainError {
+  readonly code = 'invalid_transition';
+  override readonly members: { from: string; to: string; allowed: readonly string[] };
+
+  constructor(from: string, to: string, allowed: readonly string[]) {
+    super(allowed.length > 0 ? `From ${from} an order goes to ${allowed.join(' or ')}, not to ${to}` : `An order that is ${from} stays so`);
+    this.members = { from, to, allowed };
+  }
+}
+
+export class Duplicate extends DomainError {
+  readonly code = 'duplicate';
+  override readonly members: { field: string };
+
+  constructor(field: string, detail = `This ${field} exists already`) {
+    super(detail);
+    this.members = { field };
+  }
+}
+
+export class IdempotencyInProgress extends DomainError {
+  readonly code = 'idempotency_in_progress';
+  override readonly headers = { 'Retry-After': '1' };
+
+  constructor() {
+    super('The first request with this Idempotency-Key has not ended yet');
+  }
+}
+
+export class VersionMismatch extends DomainError {
+  readonly code = 'version_mismatch';
+  override readonly members: { current_version: number };
+
+  constructor(currentVersion: number) {
+    super(`If-Match does not hold: the current version is ${currentVersion}`);
+    this.members = { current_version: currentVersion };
+  }
+}
+
+export class PayloadTooLarge extends DomainError {
+  readonly code = 'payload_too_large';
+}
+
+export class UnsupportedMediaType extends DomainError {
+  readonly code = 'unsupported_media_type';
+}
+
+export class IdempotencyKeyReused extends DomainError {
+  readonly code = 'idempotency_key_reused';
+
+  constructor() {
+    super('This Idempotency-Key was used before with another body');
+  }
+}
+
+export class RateLimited extends DomainError {
+  readonly code = 'rate_limited';
+  override readonly headers: { 'Retry-After': string };
+
+  constructor(limitPerMinute: number, retryAfterSeconds: number) {
+    super(`More than ${limitPerMinute} requests in a minute`);
+    this.headers = { 'Retry-After': String(retryAfterSeconds) };
+  }
+}
+
+export class Overloaded extends DomainError {
+  readonly code = 'overloaded';
+  override readonly headers = { 'Retry-After': '1' };
+
+  constructor() {
+    super('The service is too busy at the moment; nothing was changed');
+  }
+}
+
+export class DatabaseUnavailable extends DomainError {
+  readonly code = 'database_unavailable';
+  override readonly headers = { 'Retry-After': '2' };
+
+  constructor() {
+    super('The database cannot be reached at the moment; nothing was changed');
+  }
+}
+
+/** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
+export class OutcomeUnknown extends DomainError {
+  readonly code = 'internal_error';
+
+  constructor() {
+    super('It is not known whether this request took effect: repeat it with the same Idempotency-Key, or look');
+  }
+}

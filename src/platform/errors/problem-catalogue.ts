@@ -1,0 +1,144 @@
+export interface Problem {
+  readonly status: number;
+  readonly title: string;
+  /** What it means and what the caller can do: the page behind the problem's `type`. */
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+/** Every failure that the API answers with, and the only table from a kind of failure to its HTTP status. */
+export const PROBLEMS = {
+  validation_failed: {
+    status: 400,
+    title: 'The request breaks a rule',
+    meaning: 'At least one field of the body, the query or the path is missing, unknown or out of range. `errors` names every one of them with its rule.',
+    remedy: 'Mend the named fields and send the request again.',
+  },
+  malformed_json: {
+    status: 400,
+    title: 'The body is not JSON',
+    meaning: 'The body could not be read as a JSON document.',
+    remedy: 'Send a well-formed JSON object as `application/json` in UTF-8.',
+  },
+  invalid_cursor: {
+    status: 400,
+    title: 'The cursor does not belong to this list',
+    meaning: 'The cursor was altered, or it was given for another list, filter or sort order.',
+    remedy: 'Begin again without a cursor, and keep filters and sort the same while paging.',
+  },
+  invalid_idempotency_key: {
+    status: 400,
+    title: 'The Idempotency-Key is not valid',
+    meaning: 'An Idempotency-Key has 1 to 255 visible ASCII characters, without spaces.',
+    remedy: 'Use a new UUID for every operation, and the same one when you repeat it.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'A valid token is needed',
+    meaning: 'The request has no bearer token, or the token is malformed, forged or expired, or the password was wrong.',
+    remedy: 'Log in at POST /api/auth/login and send `Authorization: Bearer <access_token>`.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'Your role may not do this',
+    meaning: 'The token is valid, but the operation is for another role.',
+    remedy: 'Ask an administrator.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Not found',
+    meaning: 'There is no such thing here, or it belongs to someone else: the two are not told apart.',
+    remedy: 'Check the path and the ids.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'The path does not know this method',
+    meaning: 'The path exists, but not with this method. The `Allow` header lists those it has.',
+    remedy: 'Use one of the methods in `Allow`.',
+  },
+  insufficient_stock: {
+    status: 409,
+    title: 'Not enough stock',
+    meaning: 'At least one line asks for more than is available. `shortages` lists every short line with the number that is there. Nothing was reserved or changed.',
+    remedy: 'Ask for less, or try again later.',
+  },
+  reservation_not_active: {
+    status: 409,
+    title: 'The reservation is no longer active',
+    meaning: 'The reservation was committed or cancelled, or its time is over. `reservation_status` says which. A reservation whose time is over is never revived.',
+    remedy: 'Make a new reservation.',
+  },
+  invalid_transition: {
+    status: 409,
+    title: 'The order cannot go there from here',
+    meaning: 'The order is in status `from`, and from there only the statuses in `allowed` can be reached.',
+    remedy: 'Read the order again and choose one of `allowed`.',
+  },
+  duplicate: {
+    status: 409,
+    title: 'It exists already',
+    meaning: 'The value of the field named by `field` is taken.',
+    remedy: 'Choose another value, or use what exists.',
+  },
+  idempotency_in_progress: {
+    status: 409,
+    title: 'The first request with this key still runs',
+    meaning: 'Another request with the same Idempotency-Key has not ended yet.',
+    remedy: 'Repeat the request after the seconds given by `Retry-After`.',
+  },
+  version_mismatch: {
+    status: 412,
+    title: 'It was changed in the meantime',
+    meaning: 'The version in `If-Match` is not the current one, which `current_version` tells. Nothing was changed.',
+    remedy: 'Read it again, decide again, and send the new version.',
+  },
+  payload_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    meaning: 'The body is larger than the service accepts.',
+    remedy: 'Send less in one request.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Only JSON is understood',
+    meaning: 'The body has a Content-Type other than `application/json`.',
+    remedy: 'Send JSON, and say so in Content-Type.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The key belongs to another request',
+    meaning: 'This Idempotency-Key was used before with a different body.',
+    remedy: 'Use a new key for a new operation.',
+  },
+  rate_limited: {
+    status: 429,
+    title: 'Too many requests',
+    meaning: 'This caller has sent more requests in the last minute than the service allows.',
+    remedy: 'Wait for the seconds given by `Retry-After`.',
+  },
+  internal_error: {
+    status: 500,
+    title: 'Something went wrong on our side',
+    meaning: 'An error that the service did not expect. Its log has the details under this `request_id`.',
+    remedy: 'Repeat the request with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'Too busy at the moment',
+    meaning: 'A lock, a connection or a place in the queue could not be had in time. Nothing was changed.',
+    remedy: 'Repeat the request after the seconds given by `Retry-After`.',
+  },
+  database_unavailable: {
+    status: 503,
+    title: 'The database cannot be reached',
+    meaning: 'The service runs, but its database does not answer. Nothing was changed.',
+    remedy: 'Repeat the request after the seconds given by `Retry-After`.',
+  },
+} as const satisfies Record<string, Problem>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** The `type` of a problem: a path that answers with a page about it. */
+export function problemType(code: ProblemCode): string {
+  return `/problems/${code.replaceAll('_', '-')}`;
+}

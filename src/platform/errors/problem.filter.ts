@@ -1,0 +1,69 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { databaseFailureOf } from '../database/database-errors';
+import { log } from '../logging/logger';
+import {
+  DatabaseUnavailable,
+  DomainError,
+  MalformedJson,
+  NotFound,
+  Overloaded,
+  PayloadTooLarge,
+  UnsupportedMediaType,
+} from './domain-errors';
+import { sendProblem } from './problem';
+
+/** What an error that nobody expected tells the caller; the rest stands in the log under the request id. */
+class InternalError extends DomainError {
+  readonly code = 'internal_error';
+
+  constructor() {
+    super('An unexpected error occurred; the log has the details under this request_id');
+  }
+}
+
+/** The one place where anything thrown becomes an answer. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    if (reply.sent) {
+      return;
+    }
+    const error = toDomainError(thrown);
+    if (error.code === 'internal_error') {
+      log.error({ err: thrown, request_id: reply.request.id }, 'request failed');
+    }
+    sendProblem(reply, error);
+  }
+}
+
+/** Fastify's and Nest's own errors by their codes, a database that is away or busy, and everything else as internal. */
+export function toDomainError(thrown: unknown): DomainError {
+  if (thrown instanceof DomainError) {
+    return thrown;
+  }
+  const database = databaseFailureOf(thrown);
+  if (database) {
+    return database === 'unavailable' ? new DatabaseUnavailable() : new Overloaded();
+  }
+  return frameworkError(thrown) ?? new InternalError();
+}
+
+/** Nest wraps Fastify's errors and keeps their status, which is enough: each stands for one failure of the contract. */
+function frameworkError(thrown: unknown): DomainError | undefined {
+  const status = thrown instanceof HttpException ? thrown.getStatus() : (thrown as { statusCode?: number })?.statusCode;
+  switch (status) {
+    case 400:
+      return new MalformedJson('The body could not be read to its end');
+    case 404:
+    case 414:
+      return new NotFound('such path');
+    case 413:
+      return new PayloadTooLarge('The body is larger than the service accepts');
+    case 415:
+      return new UnsupportedMediaType('The body must be sent as application/json');
+    default:
+      return undefined;
+  }
+}

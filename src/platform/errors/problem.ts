@@ -1,0 +1,46 @@
+import type { FastifyReply } from 'fastify';
+import type { DomainError } from './domain-errors';
+import { PROBLEMS, problemType } from './problem-catalogue';
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
+
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  code: string;
+  request_id: string;
+}
+
+/** The body of a failure as RFC 9457 has it, with the members of the contract. */
+export function problemBody(error: DomainError, requestId: string, path: string): ProblemBody {
+  const { status, title } = PROBLEMS[error.code];
+  return {
+    type: problemType(error.code),
+    title,
+    status,
+    detail: error.message,
+    instance: path,
+    code: error.code,
+    request_id: requestId,
+    ...error.members,
+  };
+}
+
+/** Answers a request with a failure. */
+export function sendProblem(reply: FastifyReply, error: DomainError): void {
+  const { request } = reply;
+  const body = problemBody(error, request.id, pathOf(request.url));
+  void reply
+    .status(body.status)
+    .headers({ 'X-Request-Id': request.id, ...error.headers })
+    .type(PROBLEM_MEDIA_TYPE)
+    .send(JSON.stringify(body));
+}
+
+export function pathOf(url: string): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
+}

@@ -1,0 +1,68 @@
+import { applyDecorators, type Type } from '@nestjs/common';
+import { ApiExtension, ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import { PROBLEMS, type ProblemCode, problemType } from '../errors/problem-catalogue';
+
+const REQUEST_ID = { type: 'string', format: 'uuid', description: 'The same as in the header X-Request-Id, in the log and in the audit rows.' };
+const EXAMPLE_ID = '0199d1a2-7c3e-7b44-9f0e-3a5b1c2d4e6f';
+
+/** Documents a success whose `data` is one `model`. */
+export function ApiData(model: Type, description: string, status = 200): MethodDecorator {
+  return envelopeResponse(model, { description, status, data: { $ref: getSchemaPath(model) } });
+}
+
+/** Documents a success whose `data` is all there is of `model`, in one answer. */
+export function ApiDataList(model: Type, description: string): MethodDecorator {
+  return envelopeResponse(model, { description, status: 200, data: { type: 'array', items: { $ref: getSchemaPath(model) } } });
+}
+
+/** Documents a success that is one page of a list of `model`. */
+export function ApiPage(model: Type, description: string): MethodDecorator {
+  const page = {
+    type: 'object',
+    required: ['limit', 'next_cursor'],
+    properties: { limit: { type: 'integer' }, next_cursor: { type: ['string', 'null'], description: 'Ask for the next page with it; null on the last.' } },
+  };
+  return envelopeResponse(model, {
+    description,
+    status: 200,
+    data: { type: 'array', items: { $ref: getSchemaPath(model) } },
+    more: { page },
+  });
+}
+
+interface Envelope {
+  description: string;
+  status: number;
+  data: object;
+  more?: Record<string, object>;
+}
+
+function envelopeResponse(model: Type, { description, status, data, more = {} }: Envelope): MethodDecorator {
+  const schema = {
+    type: 'object',
+    required: ['request_id', 'data', ...Object.keys(more)],
+    properties: { request_id: REQUEST_ID, data, ...more },
+  };
+  return applyDecorators(ApiExtraModels(model), ApiResponse({ status, description, schema: schema as object }));
+}
+
+/** Documents the failures that only this operation has; `openapi.ts` adds those which its kind of operation has. */
+export const ApiProblems = (...codes: ProblemCode[]): MethodDecorator => ApiExtension('x-problems', codes);
+
+/** The OpenAPI response for the problems of one status. */
+export function problemResponse(codes: readonly ProblemCode[]): object {
+  return {
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].meaning}`).join('\n\n'),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: '#/components/schemas/Problem' },
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+      },
+    },
+  };
+}
+
+function exampleOf(code: ProblemCode): object {
+  const { status, title, meaning } = PROBLEMS[code];
+  return { type: problemType(code), title, status, detail: meaning, instance: '/api/…', code, request_id: EXAMPLE_ID };
+}

@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import { join, dirname } from 'node:path';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SwaggerModule } from '@nestjs/swagger';
+import { openApiDocument } from './openapi';
+
+const REDOC_PAGE = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Holdfast API</title></head>
+<body>
+<redoc spec-url="/openapi.json" disable-search="false"></redoc>
+<script src="/redoc/redoc.js"></script>
+</body>
+</html>
+`;
+
+/** Swagger UI at /docs, ReDoc at /redoc, the document at /openapi.json: all from this machine, without a CDN. */
+export async function serveDocs(app: NestFastifyApplication): Promise<void> {
+  const document = openApiDocument(app);
+  SwaggerModule.setup('docs', app, document, { customSiteTitle: 'Holdfast API', raw: false });
+  const server = app.getHttpAdapter().getInstance();
+  const bundle = await readFile(join(dirname(require.resolve('redoc/package.json')), 'bundles', 'redoc.standalone.js'));
+  server.get('/openapi.json', (_request, reply) => reply.send(document));
+  server.get('/redoc', (_request, reply) => reply.type('text/html; charset=utf-8').send(REDOC_PAGE));
+  server.get('/redoc/redoc.js', (_request, reply) => reply.type('text/javascript; charset=utf-8').send(bundle));
+}

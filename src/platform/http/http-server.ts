@@ -1,0 +1,131 @@
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { ClsServiceManager } from 'nestjs-cls';
+import secureJson from 'secure-json-parse';
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import type { ContextStore } from '../context/request-context';
+import { MalformedJson, ValidationFailed } from '../errors/domain-errors';
+import { problemBody, PROBLEM_MEDIA_TYPE, sendProblem } from '../errors/problem';
+import { toDomainError } from '../errors/problem.filter';
+import { log } from '../logging/logger';
+import type { Metrics } from '../metrics/metrics';
+import { actorName } from '../security/actor';
+import type { AccessTokens } from '../security/access-tokens';
+import { refuseOtherMethods } from './method-not-allowed';
+
+const BODY_LIMIT_BYTES = 256 * 1024;
+const MAX_PARAMETER_LENGTH = 200;
+const BAD_URL = new ValidationFailed({ field: 'path', message: 'path must be a well-formed, percent-encoded URL' });
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The store of the request's context: what CLS holds, and where it is picked up again after the body was read. */
+    context: ContextStore;
+  }
+
+  interface FastifyInstance {
+    /** To be called when all routes are known: refuses their other methods with 405. */
+    sealRoutes(): void;
+  }
+}
+
+/**
+ * The HTTP server below Nest: it gives every request its id and its context before anything else can fail, knows the
+ * caller before the rate limit counts, reads JSON bodies, and writes one log line and one measurement per request.
+ */
+export function createHttpServer(tokens: AccessTokens, metrics: Metrics): FastifyInstance {
+  const server = fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    genReqId: ({ headers }) => requestIdFrom(headers['x-request-id']),
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER_LENGTH },
+    // Requests on connections that stay open while we close are still served; each is told that it was the last.
+    return503OnClosing: false,
+    frameworkErrors: (error, _request, reply) =>
+      sendProblem(reply as FastifyReply, error.code === 'FST_ERR_BAD_URL' ? BAD_URL : toDomainError(error)),
+    clientErrorHandler: answerUnreadableRequest,
+  });
+  openContexts(server, tokens);
+  readJsonBodies(server);
+  refuseOtherMethods(server);
+  server.addHook('onResponse', (request, reply, done) => {
+    observe(request, reply, metrics);
+    done();
+  });
+  endConnectionsWhenClosing(server);
+  return server;
+}
+
+/** A request's own id is taken over when it is a UUID, in the lower case that PostgreSQL gives it back in. */
+function requestIdFrom(header: string | string[] | undefined): string {
+  return typeof header === 'string' && isUuid(header) ? header.toLowerCase() : uuidv7();
+}
+
+function openContexts(server: FastifyInstance, tokens: AccessTokens): void {
+  const cls = ClsServiceManager.getClsService<ContextStore>();
+  server.decorateRequest('context');
+  server.decorateRequest('actor');
+  server.addHook('onRequest', (request, reply, done) => {
+    request.actor = tokens.userOf(request.headers.authorization);
+    request.context = { requestId: request.id, actor: request.actor };
+    void reply.header('X-Request-Id', request.id);
+    cls.runWith(request.context, done);
+  });
+  // A body arrives in events of its socket, which know nothing of the context: go back into it.
+  server.addHook('preValidation', (request, _reply, done) => cls.runWith(request.context, done));
+}
+
+function readJsonBodies(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') {
+      done(null, undefined);
+      return;
+    }
+    try {
+      done(null, secureJson.parse(body as string, null, { protoAction: 'error', constructorAction: 'error' }));
+    } catch (error) {
+      done(new MalformedJson(`The body is not JSON: ${(error as Error).message}`));
+    }
+  });
+}
+
+/** A client that keeps its connection open would hold up the shutdown until it is tired of it. */
+function endConnectionsWhenClosing(server: FastifyInstance): void {
+  let isClosing = false;
+  server.addHook('preClose', (done) => {
+    isClosing = true;
+    done();
+  });
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    if (isClosing) {
+      void reply.header('Connection', 'close');
+    }
+    done();
+  });
+}
+
+function observe(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
+  const route = request.routeOptions.url ?? 'unmatched';
+  const status = reply.statusCode;
+  const seconds = reply.elapsedTime / 1000;
+  metrics.httpRequestDuration.observe({ method: request.method, route, status }, seconds);
+  log.info({ ...logFields(request), route, status, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+}
+
+function logFields(request: FastifyRequest): object {
+  const { requestId, actor } = request.context ?? { requestId: request.id };
+  return { request_id: requestId, actor: actor && actorName(actor), method: request.method };
+}
+
+/** What Node's parser could not read never becomes a request, so no hook and no filter sees it. */
+function answerUnreadableRequest(this: FastifyInstance, error: Error & { code?: string }, socket: import('node:net').Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const requestId = uuidv7();
+  const body = JSON.stringify(problemBody(new MalformedJson('The request is not well-formed HTTP'), requestId, '/'));
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nX-Request-Id: ${requestId}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,25 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { VersionMismatch } from '../errors/domain-errors';
+
+const ENTITY_TAG = /^(?:W\/)?"?(\d{1,9})"?$/;
+
+/** The request's `If-Match`, undefined if it has none. */
+export const IfMatch = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<FastifyRequest>().headers['if-match'],
+);
+
+/**
+ * RFC 9110, 13.1.1: the header holds if it is `*` or lists the current version. A tag that is no version matches none.
+ * @throws VersionMismatch
+ */
+export function assertVersion(ifMatch: string | undefined, currentVersion: number): void {
+  const holds = ifMatch === undefined || ifMatch.split(',').some((tag) => matches(tag.trim(), currentVersion));
+  if (!holds) {
+    throw new VersionMismatch(currentVersion);
+  }
+}
+
+function matches(tag: string, version: number): boolean {
+  return tag === '*' || Number(ENTITY_TAG.exec(tag)?.[1]) === version;
+}

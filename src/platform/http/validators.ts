@@ -1,0 +1,95 @@
+import { applyDecorators } from '@nestjs/common';
+import { Transform } from 'class-transformer';
+import { Matches, MaxLength, MinLength, ValidateBy, ValidateIf, IsBoolean, IsInt, IsString, Max, Min } from 'class-validator';
+import { isMoney, toCents } from '../money';
+
+/** The largest value of PostgreSQL's `integer`. */
+export const MAX_INTEGER = 2_147_483_647;
+
+/** The field may be left out. Null does not count as left out: it is refused, so that nothing is silently ignored. */
+export function Optional(): PropertyDecorator {
+  return ValidateIf((_object, value) => value !== undefined);
+}
+
+/** Text of a length; without control characters, of which PostgreSQL refuses NUL and logs suffer from the rest. */
+export function IsText(rule: { min?: number; max: number; multiline?: boolean }): PropertyDecorator {
+  const refused = rule.multiline ? /^[^\p{Cs}\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$/u : /^[^\p{Cs}\p{Cc}]*$/u;
+  return applyDecorators(
+    IsString(),
+    ...(rule.min ? [MinLength(rule.min), Matches(/\S/, { message: '$property must not be blank' })] : []),
+    MaxLength(rule.max),
+    Matches(refused, { message: '$property must not contain control characters' }),
+  );
+}
+
+export function IsWholeNumber(range: { min: number; max: number }): PropertyDecorator {
+  const message = `$property must be a whole number from ${range.min} to ${range.max}`;
+  return applyDecorators(IsInt({ message }), Min(range.min, { message }), Max(range.max, { message }));
+}
+
+/** A whole number in the query: digits and nothing else, so that "", " 5", "0x5" and "5e0" are refused. */
+export function QueryWholeNumber(range: { min: number; max: number }): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value)),
+    IsWholeNumber(range),
+  );
+}
+
+export function QueryBoolean(): PropertyDecorator {
+  const asBoolean = ({ value }: { value: unknown }): unknown => (value === 'true' ? true : value === 'false' ? false : value);
+  return applyDecorators(Transform(asBoolean), IsBoolean({ message: '$property must be true or false' }));
+}
+
+/** An amount of money, 0 or more, as a decimal string or a JSON number with at most two places; becomes a string. */
+export function IsMoney(rule: { max: string }): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ value }: { value: unknown }) => (typeof value === 'number' ? String(value) : value)),
+    ValidateBy({
+      name: 'isMoney',
+      validator: {
+        validate: (value: unknown) => typeof value === 'string' && isMoney(value) && toCents(value) <= toCents(rule.max),
+        defaultMessage: () => `$property must be a decimal from 0.00 to ${rule.max} with at most two places, such as "19.90"`,
+      },
+    }),
+  );
+}
+
+/** A moment as RFC 3339 has it, with its offset, or a bare day `YYYY-MM-DD`. */
+export function IsMomentOrDay(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isMomentOrDay',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && momentOf(value) !== undefined,
+      defaultMessage: () => '$property must be a time such as 2026-01-31T12:00:00Z or a day such as 2026-01-31',
+    },
+  });
+}
+
+const DAY = /^(\d{4}-\d{2}-\d{2})$/;
+const MOMENT = /^(\d{4}-\d{2}-\d{2})[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+
+/** The moment that a filter's text means, or undefined if it means none; `isDay` for a bare UTC day. */
+export function momentOf(text: string): { at: Date; isDay: boolean } | undefined {
+  const day = DAY.exec(text)?.[1] ?? MOMENT.exec(text)?.[1];
+  if (day === undefined || !isCalendarDay(day)) {
+    return undefined;
+  }
+  const at = new Date(text.toUpperCase().replace(' ', 'T').replace(':60', ':59'));
+  return Number.isNaN(at.getTime()) ? undefined : { at, isDay: DAY.test(text) };
+}
+
+function isCalendarDay(day: string): boolean {
+  const date = new Date(`${day}T00:00:00.000Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day) && date.getUTCFullYear() > 0;
+}
+
+/** Of two ways to say the same, only one may be used: this field is refused beside `other`. */
+export function IsAbsentWith(other: string): PropertyDecorator {
+  return ValidateBy({
+    name: 'isAbsentWith',
+    validator: {
+      validate: (_value, args) => (args!.object as Record<string, unknown>)[other] === undefined,
+      defaultMessage: () => `$property must not be given together with ${other}`,
+    },
+  });
+}

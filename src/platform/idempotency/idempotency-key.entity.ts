@@ -1,0 +1,37 @@
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { MomentNow } from '../database/columns';
+
+/** One operation that a caller may repeat: what was asked, and what was answered. */
+@Entity('idempotency_keys')
+@Index('idempotency_keys_created_at', ['createdAt'])
+export class IdempotencyKey {
+  /** The user's id, or `anonymous`. */
+  @PrimaryColumn('text')
+  caller!: string;
+
+  @PrimaryColumn('text')
+  method!: string;
+
+  @PrimaryColumn('text')
+  path!: string;
+
+  @PrimaryColumn('text')
+  key!: string;
+
+  @Column('text')
+  fingerprint!: string;
+
+  /** Null only inside the transaction that does the work: it is set before that commits. */
+  @Column('smallint', { nullable: true })
+  status!: number | null;
+
+  /** `json`, not `jsonb`: it gives the first answer back to the letter. */
+  @Column('json', { nullable: true })
+  body!: unknown;
+
+  @Column('text', { nullable: true })
+  location!: string | null;
+
+  @MomentNow()
+  createdAt!: Date;
+}

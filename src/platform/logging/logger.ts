@@ -1,0 +1,54 @@
+import type { LoggerService } from '@nestjs/common';
+import { pino } from 'pino';
+import type { ContextStore } from '../context/request-context';
+import { ClsServiceManager } from 'nestjs-cls';
+import { actorName } from '../security/actor';
+
+/** Contexts in which Nest reports every module and route at start: worth a line only when debugging. */
+const STARTUP_CONTEXTS = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+
+/** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
+export const log = pino(
+  {
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    mixin: contextFields,
+    // The fields of one line win over those of its context.
+    mixinMergeStrategy: (line, context) => ({ ...context, ...line }),
+  },
+  pino.destination({ dest: 1, sync: false }),
+);
+
+/** Nest's own messages in the same log. */
+export class NestLogger implements LoggerService {
+  log(message: unknown, context?: string): void {
+    const level = context !== undefined && STARTUP_CONTEXTS.has(context) ? 'debug' : 'info';
+    log[level]({ context }, String(message));
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    log.error({ err: message instanceof Error ? message : undefined, context: rest.at(-1) }, String(message));
+  }
+
+  warn(message: unknown, context?: string): void {
+    log.warn({ context }, String(message));
+  }
+
+  debug(message: unknown, context?: string): void {
+    log.debug({ context }, String(message));
+  }
+
+  verbose(message: unknown, context?: string): void {
+    log.trace({ context }, String(message));
+  }
+}
+
+function contextFields(): object {
+  const cls = ClsServiceManager.getClsService<ContextStore>();
+  if (!cls.isActive()) {
+    return {};
+  }
+  const { requestId, actor } = cls.get();
+  return { request_id: requestId, actor: actor && actorName(actor) };
+}

@@ -1,0 +1,59 @@
+import { Injectable } from '@nestjs/common';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Everything that `/metrics` shows. Durations are in seconds. */
+@Injectable()
+export class Metrics {
+  readonly registry = new Registry();
+
+  readonly httpRequestDuration = new Histogram({
+    name: 'holdfast_http_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.registry],
+  });
+
+  readonly reservations = new Counter({
+    name: 'holdfast_reservations_total',
+    help: 'Reservations by what became of them: created, short, committed, cancelled, expired.',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
+
+  readonly sweepSize = new Histogram({
+    name: 'holdfast_sweep_expired_reservations',
+    help: 'Overdue reservations that one run of the sweep expired.',
+    buckets: [0, 1, 10, 100, 1000, 10_000],
+    registers: [this.registry],
+  });
+
+  readonly sweepLag = new Gauge({
+    name: 'holdfast_sweep_lag_seconds',
+    help: 'How long the oldest reservation of the last sweep had been overdue.',
+    registers: [this.registry],
+  });
+
+  readonly transactionRetries = new Counter({
+    name: 'holdfast_transaction_retries_total',
+    help: 'Transactions that were started again after a deadlock, a serialization failure or a stale read.',
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Shows the use of a connection pool; `use` is asked when somebody reads the metrics. */
+  watchPool(use: () => Record<'total' | 'idle' | 'waiting', number>): void {
+    new Gauge({
+      name: 'holdfast_database_pool_connections',
+      help: 'Connections of the pool: total and idle; and how many requests are waiting for one.',
+      labelNames: ['state'],
+      registers: [this.registry],
+      collect() {
+        Object.entries(use()).forEach(([state, count]) => this.set({ state }, count));
+      },
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { type DynamicModule, Global, Module, type OnModuleInit } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
+import { InjectDataSource, TypeOrmModule } from '@nestjs/typeorm';
+import { ClsModule } from 'nestjs-cls';
+import type { DataSource } from 'typeorm';
+import { AppConfig } from './config/app-config';
+import { RequestContext } from './context/request-context';
+import { TransactionRunner } from './database/transaction-runner';
+import { poolUse, typeormOptions } from './database/typeorm-options';
+import { ProblemFilter } from './errors/problem.filter';
+import { ProblemsController } from './errors/problems.controller';
+import { HealthController } from './health/health.controller';
+import { EnvelopeInterceptor } from './http/envelope.interceptor';
+import { StrictValidationPipe } from './http/validation.pipe';
+import { IdempotencyService } from './idempotency/idempotency.service';
+import { Metrics } from './metrics/metrics';
+import { MetricsController } from './metrics/metrics.controller';
+import { AccessTokens } from './security/access-tokens';
+import { Secrets } from './security/secrets';
+
+/** What a process is started with, made before Nest is. */
+export interface Foundation {
+  config: AppConfig;
+  databaseUrl: string;
+  secrets: Secrets;
+  tokens: AccessTokens;
+  metrics: Metrics;
+}
+
+@Global()
+@Module({})
+export class PlatformModule implements OnModuleInit {
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly metrics: Metrics,
+  ) {}
+
+  static forRoot({ config, databaseUrl, secrets, tokens, metrics }: Foundation): DynamicModule {
+    return {
+      module: PlatformModule,
+      imports: [
+        ClsModule.forRoot({ global: true, middleware: { mount: false } }),
+        TypeOrmModule.forRoot({ ...typeormOptions(databaseUrl, config.databasePoolSize), retryAttempts: 0 }),
+        TerminusModule.forRoot({ logger: false }),
+      ],
+      controllers: [HealthController, MetricsController, ProblemsController],
+      providers: [
+        { provide: AppConfig, useValue: config },
+        { provide: Secrets, useValue: secrets },
+        { provide: AccessTokens, useValue: tokens },
+        { provide: Metrics, useValue: metrics },
+        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_PIPE, useClass: StrictValidationPipe },
+        { provide: APP_INTERCEPTOR, useClass: EnvelopeInterceptor },
+        RequestContext,
+        TransactionRunner,
+        IdempotencyService,
+      ],
+      exports: [AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, IdempotencyService],
+    };
+  }
+
+  onModuleInit(): void {
+    this.metrics.watchPool(() => poolUse(this.dataSource));
+  }
+}

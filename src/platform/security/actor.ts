@@ -1,0 +1,40 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+
+export const ROLES = ['admin', 'user'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface UserActor {
+  readonly kind: 'user';
+  readonly id: string;
+  readonly role: Role;
+}
+
+export interface SystemActor {
+  readonly kind: 'system';
+  readonly job: string;
+}
+
+export type Actor = UserActor | SystemActor;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who signed the request's token; undefined without a valid one. */
+    actor?: UserActor;
+  }
+}
+
+/** How an actor is written down in audit rows, movements and logs. */
+export function actorName(actor: Actor): string {
+  return actor.kind === 'user' ? `user:${actor.id}` : `system:${actor.job}`;
+}
+
+/** Whether this user sees and moves what belongs to others. */
+export function isAdmin(actor: UserActor | undefined): boolean {
+  return actor?.role === 'admin';
+}
+
+/** The signed-in caller; undefined only on a public route. */
+export const Caller = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<FastifyRequest>().actor,
+);
