@@ -3,33 +3,32 @@ import 'reflect-metadata';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup';
 import { type Admin, type Database, ensureAdmin, openDatabase } from './bootstrap';
-import { type AppConfig, ConfigurationError, loadConfig } from './platform/config/app-config';
-import { DatabaseUnreachable, migrate } from './platform/database/migrate';
-import { EmbeddedPostgresError } from './platform/embedded-postgres/embedded-postgres';
+import { type AppConfig, loadConfig } from './platform/config/app-config';
+import { migrate } from './platform/database/migrate';
 import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
+import { AddressUnusable, reportFailedStart } from './report-failed-start';
 
 /** How long requests in flight may take to end after the signal to stop. */
 const SHUTDOWN_DEADLINE_MS = 15_000;
-
-/** An address that cannot be listened on. */
-class AddressUnusable extends Error {}
 
 void main();
 
 async function main(): Promise<void> {
   let database: Database | undefined;
+  let app: NestFastifyApplication | undefined;
   try {
     const config = loadConfig();
     log.level = config.logLevel;
     database = await openDatabase(config);
     await migrate(database.url);
-    const app = await createApp({ config, databaseUrl: database.url, secrets: await loadSecrets(config) }, { cronJobs: true });
+    app = await createApp({ config, databaseUrl: database.url, secrets: await loadSecrets(config) }, { cronJobs: true });
     const admin = await ensureAdmin(app, config);
     await listen(app, config);
     stopOnSignal(app, database);
     announce(app, config, admin);
   } catch (error) {
+    await app?.close();
     await database?.stop();
     reportFailedStart(error);
   }
@@ -39,7 +38,6 @@ async function listen(app: NestFastifyApplication, { port, host }: AppConfig): P
   try {
     await app.listen(port, host);
   } catch (error) {
-    await app.close();
     const { code } = error as NodeJS.ErrnoException;
     throw code === 'EADDRINUSE'
       ? new AddressUnusable(`PORT: ${port} on ${host} is taken by another program`)
@@ -80,11 +78,4 @@ function announce(app: NestFastifyApplication, config: AppConfig, admin: Admin |
   ];
   const table = lines.filter(([, value]) => value !== undefined).map(([name, value]) => `  ${name!.padEnd(10)}${value}`);
   process.stdout.write(`\nHoldfast is ready. Ctrl-C stops it.\n\n${table.join('\n')}\n\n`);
-}
-
-/** One line for what the person who starts it can mend; everything else is a fault of ours, with its stack. */
-function reportFailedStart(error: unknown): void {
-  const isForTheReader = [ConfigurationError, DatabaseUnreachable, EmbeddedPostgresError, AddressUnusable].some((kind) => error instanceof kind);
-  process.stderr.write(`Holdfast did not start. ${isForTheReader ? (error as Error).message : (error as Error).stack}\n`);
-  process.exitCode = 1;
 }

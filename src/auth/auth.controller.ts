@@ -31,7 +31,7 @@ export class AuthController {
   })
   @ApiData(TokenResponse, 'A token.')
   @ApiProblems('unauthenticated')
-  login(@Body() body: LoginBody): Promise<TokenResponse> {
+  login(@Body() body: LoginBody, @Idempotency() _checkedOnly: IdempotentRequest): Promise<TokenResponse> {
     return this.auth.login(body);
   }
 

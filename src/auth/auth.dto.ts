@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsEmail, IsString, Length, MaxLength } from 'class-validator';
+import { IsString, Length, MaxLength } from 'class-validator';
+import { IsEmailAddress, IsText } from '../platform/http/validators';
 import { ROLES, type Role } from '../platform/security/actor';
 import type { User } from './user.entity';
 
@@ -9,7 +10,7 @@ const lowerCase = ({ value }: { value: unknown }): unknown => (typeof value === 
 export class RegisterBody {
   @ApiProperty({ example: 'ada@example.com', maxLength: 254, description: 'Unique whatever its case; kept in lower case.' })
   @Transform(lowerCase)
-  @IsEmail()
+  @IsEmailAddress()
   @MaxLength(254)
   email!: string;
 
@@ -22,8 +23,7 @@ export class RegisterBody {
 export class LoginBody {
   @ApiProperty({ example: 'ada@example.com' })
   @Transform(lowerCase)
-  @IsString()
-  @MaxLength(254)
+  @IsText({ max: 254 })
   email!: string;
 
   @ApiProperty({ example: 'correct horse battery' })

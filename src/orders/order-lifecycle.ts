@@ -58,6 +58,9 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
   }
 
   private async writeTx(tx: Tx, orders: readonly Order[], to: OrderStatus, reason: string | null): Promise<void> {
+    if (orders.length === 0) {
+      return;
+    }
     const ids = orders.map(({ id }) => id);
     await tx.update(Order, { id: In(ids) }, { status: to, version: () => 'version + 1', updatedAt: () => 'clock_timestamp()' });
     await tx.insert(

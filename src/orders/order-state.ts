@@ -38,7 +38,8 @@ export function assertTransition(from: OrderStatus, to: OrderStatus): Transition
   return transition;
 }
 
-/** Whether a role may ever bring an order into this status, wherever it comes from. */
-export function mayEverSet(role: Role, to: OrderStatus): boolean {
-  return Object.values(ORDER_TRANSITIONS).some((targets) => targets[to]?.roles.includes(role));
+/** Whether this status is for other roles to set. One that no arrow leads to is nobody's: there the state machine refuses. */
+export function isForbidden(role: Role, to: OrderStatus): boolean {
+  const arrows = Object.values(ORDER_TRANSITIONS).flatMap((targets) => targets[to] ?? []);
+  return arrows.length > 0 && !arrows.some(({ roles }) => roles.includes(role));
 }

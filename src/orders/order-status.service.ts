@@ -6,7 +6,7 @@ import type { Answer } from '../platform/http/answer';
 import { assertVersion } from '../platform/http/if-match';
 import type { UserActor } from '../platform/security/actor';
 import { OrderLifecycle } from './order-lifecycle';
-import { mayEverSet } from './order-state';
+import { isForbidden } from './order-state';
 import { Order } from './order.entity';
 import type { ChangeOrderStatusBody, OrderResponse } from './orders.dto';
 import { answerOrder, assertMayUse } from './orders.query';
@@ -26,7 +26,7 @@ export class OrderStatusService {
     return this.transactions.run(async (tx) => {
       const order = await lockRow(tx, Order, id);
       assertMayUse(order, id, caller);
-      if (!mayEverSet(caller.role, body.status)) {
+      if (isForbidden(caller.role, body.status)) {
         throw new Forbidden(`Only an administrator brings an order to ${body.status}`);
       }
       assertVersion(ifMatch, order.version);

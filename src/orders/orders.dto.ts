@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsObject, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
 import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
 import { PageQuery } from '../platform/http/page';
 import { IsAbsentWith, IsMoney, IsMomentOrDay, IsText, Optional } from '../platform/http/validators';
@@ -24,6 +24,7 @@ export class CreateOrderBody {
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(MAX_LINES)
+  @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => LineBody)
   items?: LineBody[];

@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../audit/audit.service';
 import { ReservationExpiry } from '../inventory/reservations/reservation-expiry';
-import { ReservationHolds } from '../inventory/reservations/reservation-holds';
+import { type HeldReservation, ReservationHolds } from '../inventory/reservations/reservation-holds';
 import { toLines } from '../inventory/reservations/reservation-lines';
-import type { ReservationView } from '../inventory/reservations/reservation.entity';
 import type { Tx } from '../platform/database/tx';
 import { Answer } from '../platform/http/answer';
 import { IdempotencyService } from '../platform/idempotency/idempotency.service';
@@ -38,7 +37,7 @@ export class OrdersService {
           ? await this.holds.holdTx(tx, { userId: caller.id, lines: toLines(body.items), orderId })
           : await this.holds.attachTx(tx, await this.holds.lockTx(tx, body.reservation_id!, caller), orderId);
         await this.insertTx(tx, reservation, orderId);
-        return answerOrder(tx, orderId);
+        return answerNewOrder(tx, orderId);
       }),
     );
   }
@@ -55,11 +54,11 @@ export class OrdersService {
         await this.insertTx(tx, await this.holds.attachTx(tx, reservation, orderId), orderId);
       }
       await this.lifecycle.moveTx(tx, await tx.findOneByOrFail(Order, { id: orderId }), 'confirmed', null);
-      return answerOrder(tx, orderId);
+      return answerNewOrder(tx, orderId);
     });
   }
 
-  private async insertTx(tx: Tx, reservation: ReservationView, id: string): Promise<void> {
+  private async insertTx(tx: Tx, reservation: HeldReservation, id: string): Promise<void> {
     const { userId, totalAmount, currency, id: reservationId } = reservation;
     await tx.insert(Order, { id, userId, status: 'pending', totalAmount, currency, reservationId });
     const items = reservation.items.map((item) => ({ ...item, orderId: id }));
@@ -70,4 +69,9 @@ export class OrdersService {
       newValue: { status: 'pending', user_id: userId, reservation_id: reservationId, total_amount: totalAmount, currency },
     });
   }
+}
+
+async function answerNewOrder(tx: Tx, id: string): Promise<Answer<OrderResponse>> {
+  const { data, extras } = await answerOrder(tx, id);
+  return new Answer(data, { ...extras, location: `/api/orders/${id}` });
 }

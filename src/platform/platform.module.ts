@@ -12,6 +12,7 @@ import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
 import { HealthController } from './health/health.controller';
 import { EnvelopeInterceptor } from './http/envelope.interceptor';
+import { UntakenInputInterceptor } from './http/untaken-input.interceptor';
 import { StrictValidationPipe } from './http/validation.pipe';
 import { IdempotencyService } from './idempotency/idempotency.service';
 import { Metrics } from './metrics/metrics';
@@ -52,6 +53,7 @@ export class PlatformModule implements OnModuleInit {
         { provide: Metrics, useValue: metrics },
         { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_PIPE, useClass: StrictValidationPipe },
+        { provide: APP_INTERCEPTOR, useClass: UntakenInputInterceptor },
         { provide: APP_INTERCEPTOR, useClass: EnvelopeInterceptor },
         RequestContext,
         TransactionRunner,

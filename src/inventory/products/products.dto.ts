@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsBoolean, IsISO4217CurrencyCode, IsUUID, ValidateIf } from 'class-validator';
+import { IsBoolean, IsISO4217CurrencyCode, IsUppercase, IsUUID, ValidateIf } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
 import { IsMoney, IsText, IsWholeNumber, MAX_INTEGER, Optional, QueryBoolean } from '../../platform/http/validators';
 import type { Product } from './product.entity';
@@ -30,6 +30,7 @@ export class CreateProductBody {
   @ApiPropertyOptional({ default: DEFAULT_CURRENCY, description: 'ISO 4217, in capital letters.', example: 'EUR' })
   @Optional()
   @IsISO4217CurrencyCode()
+  @IsUppercase()
   currency?: string;
 
   @ApiPropertyOptional({ ...STOCK_DOCS, default: 0 })

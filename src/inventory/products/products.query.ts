@@ -5,12 +5,13 @@ import { Product } from './product.entity';
 
 /**
  * Pieces whose hold is over although the sweep has not seen it yet. To every reader they are available again: a hold
- * ends at its moment, not when somebody tidies up. There are seldom any, and a partial index finds them.
+ * ends at its moment, not when somebody tidies up. There are seldom any, and a partial index finds them, which it could
+ * not with `clock_timestamp()`: that changes from row to row.
  */
 const OVERDUE = `
   SELECT item.product_id, item.warehouse_id, sum(item.quantity)::int AS quantity
   FROM reservations AS reservation JOIN reservation_items AS item ON item.reservation_id = reservation.id
-  WHERE reservation.status = 'active' AND reservation.expires_at <= clock_timestamp()
+  WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()
   GROUP BY item.product_id, item.warehouse_id`;
 
 const LEVELS = `

@@ -70,7 +70,7 @@ export class ProductsService {
 
   /** Makes a product, its level and the first row of its ledger. @throws Duplicate for the sku, NotFound for the warehouse */
   async create(body: CreateProductBody, request: IdempotentRequest): Promise<Answer<ProductDetailResponse>> {
-    const warehouseId = body.warehouse_id ?? MAIN_WAREHOUSE_ID;
+    const warehouseId = body.warehouse_id?.toLowerCase() ?? MAIN_WAREHOUSE_ID;
     return this.idempotency.run(request, async (tx) => {
       if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
         throw new NotFound('warehouse', warehouseId);

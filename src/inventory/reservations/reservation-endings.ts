@@ -9,6 +9,7 @@ import { ReservationNotActive } from '../../platform/errors/domain-errors';
 import { groupBy } from '../../platform/group-by';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
+import type { StockLevel } from '../stock/stock.entity';
 import { lockLevels } from '../stock/stock.locks';
 import type { Allotment } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
@@ -98,7 +99,12 @@ export class ReservationEndings {
   }
 }
 
-async function lockHeldTx(tx: Tx, reservations: readonly Reservation[]) {
+interface Held {
+  items: ReservationItem[];
+  levels: StockLevel[];
+}
+
+async function lockHeldTx(tx: Tx, reservations: readonly Reservation[]): Promise<Held> {
   const items = await tx.findBy(ReservationItem, { reservationId: In(reservations.map(({ id }) => id)) });
   return { items, levels: await lockLevels(tx, items) };
 }

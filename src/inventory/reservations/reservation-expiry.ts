@@ -9,16 +9,18 @@ import { log } from '../../platform/logging/logger';
 import { Metrics } from '../../platform/metrics/metrics';
 import { ReservationEndings } from './reservation-endings';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
+import { ShortByOverdue } from './reservation-holds';
 import { lockOverdue } from './reservation.locks';
 
 const JOB = 'reservation-expiry';
 /** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
 const BATCH = 200;
 
+/** `statement_timestamp()` is as good here as the clock, and a condition that the index on `expires_at` can serve. */
 const OVERDUE = `
-  SELECT reservation.id, reservation.order_id AS "orderId", extract(epoch FROM clock_timestamp() - reservation.expires_at)::float8 AS lag
+  SELECT reservation.id, reservation.order_id AS "orderId", extract(epoch FROM statement_timestamp() - reservation.expires_at)::float8 AS lag
   FROM reservations AS reservation
-  WHERE reservation.status = 'active' AND reservation.expires_at <= clock_timestamp()
+  WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()
     AND ($1::uuid[] IS NULL OR EXISTS (
       SELECT FROM reservation_items AS item WHERE item.reservation_id = reservation.id AND item.product_id = ANY($1)))
   ORDER BY reservation.expires_at, reservation.id LIMIT ${BATCH}`;
@@ -72,8 +74,8 @@ export class ReservationExpiry {
   }
 
   /**
-   * Runs an attempt to reserve; if it falls short, expires the overdue holds on the products that are short, and
-   * tries once more. So stock is free the moment its hold ends, however late the sweep is.
+   * Runs an attempt to reserve; if it falls short while overdue holds have what it lacks, expires them and tries once
+   * more, also if another was faster to expire them. So stock is free the moment its hold ends, however late the sweep is.
    */
   async reclaiming<T>(attempt: () => Promise<T>): Promise<T> {
     try {
@@ -83,11 +85,11 @@ export class ReservationExpiry {
         throw error;
       }
       this.metrics.reservations.inc({ outcome: 'short' });
-      const productIds = error.members.shortages.map((shortage) => shortage.product_id);
-      const { expired } = await this.context.runAsSystem(JOB, () => this.expireAll({ productIds, skipLocked: false }));
-      if (expired === 0) {
+      if (!(error instanceof ShortByOverdue)) {
         throw error;
       }
+      const productIds = error.members.shortages.map((shortage) => shortage.product_id);
+      await this.context.runAsSystem(JOB, () => this.expireAll({ productIds, skipLocked: false }));
       return attempt();
     }
   }
@@ -113,9 +115,11 @@ export class ReservationExpiry {
   private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked }: Scope): Promise<number> {
     const orderIds = overdue.flatMap(({ orderId }) => orderId ?? []);
     const lockedOrders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
-    const locked = await lockOverdue(tx, overdue.map(({ id }) => id), { skipLocked });
-    // One whose order was skipped, or was made since we looked, is left: it is too late to lock its order now.
-    const ours = locked.filter(({ orderId }) => orderId === null || lockedOrders.has(orderId));
+    const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || lockedOrders.has(orderId);
+    // One whose order was skipped is not even touched: it is for whoever has the order, and who would skip it too.
+    const locked = await lockOverdue(tx, overdue.filter(isOurs).map(({ id }) => id), { skipLocked });
+    // One whose order was made since we looked is left: it is too late to lock its order now.
+    const ours = locked.filter(isOurs);
     if (ours.length > 0) {
       await this.endings.expireTx(tx, ours);
     }

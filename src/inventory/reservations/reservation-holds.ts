@@ -7,7 +7,7 @@ import { databaseNow } from '../../platform/database/clock';
 import { lockRow } from '../../platform/database/rows.locks';
 import { afterCommit, StaleRead } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { Duplicate, InsufficientStock, NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
+import { Duplicate, InsufficientStock, NotFound, type Shortage, ValidationFailed } from '../../platform/errors/domain-errors';
 import { Metrics } from '../../platform/metrics/metrics';
 import { sumOfLines } from '../../platform/money';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
@@ -34,6 +34,16 @@ export interface HoldRequest {
   orderId?: string;
 }
 
+/** A reservation with its items, for those who make something of it. */
+export type HeldReservation = ReservationView;
+
+/** Short, but overdue holds have some of what is missing: once they are expired, another try may succeed. */
+export class ShortByOverdue extends InsufficientStock {}
+
+const IS_OVERDUE = `
+  SELECT FROM reservations AS reservation JOIN reservation_items AS item ON item.reservation_id = reservation.id
+  WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp() AND item.product_id = ANY($1) LIMIT 1`;
+
 /** How holds begin, and how they come to belong to an order, inside a transaction that the caller opened. */
 @Injectable()
 export class ReservationHolds {
@@ -49,7 +59,7 @@ export class ReservationHolds {
    * Holds all lines or none, at today's prices. Locks the levels of all the products.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line
    */
-  async holdTx(tx: Tx, { lines, ttlSeconds = this.config.reservationTtlSeconds, ...whose }: HoldRequest): Promise<ReservationView> {
+  async holdTx(tx: Tx, { lines, ttlSeconds = this.config.reservationTtlSeconds, ...whose }: HoldRequest): Promise<HeldReservation> {
     this.assertTtl(ttlSeconds);
     const products = byId(await tx.findBy(Product, { id: In(lines.map((line) => line.productId)) }));
     const warehouses = byId(await tx.find(Warehouse, { order: { priority: 'ASC', id: 'ASC' } }));
@@ -58,7 +68,7 @@ export class ReservationHolds {
     const levels = await lockLevelsOf(tx, [...products.keys()]);
     const { allotments, shortages } = allocate(lines, inOrderOfPreference(levels, warehouses));
     if (shortages.length > 0) {
-      throw new InsufficientStock(shortages);
+      throw await shortfallTx(tx, shortages);
     }
     const items = allotments.map((allotment) => {
       const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
@@ -96,7 +106,7 @@ export class ReservationHolds {
    * Lets a locked, active reservation belong to an order.
    * @throws ReservationNotActive, Duplicate if it belongs to one already
    */
-  async attachTx(tx: Tx, reservation: Reservation, orderId: string): Promise<ReservationView> {
+  async attachTx(tx: Tx, reservation: Reservation, orderId: string): Promise<HeldReservation> {
     const now = await assertActiveTx(tx, reservation);
     if (reservation.orderId !== null) {
       throw new Duplicate('reservation_id', `The reservation belongs to order ${reservation.orderId} already`);
@@ -153,6 +163,12 @@ export function assertMayUse<T extends { userId: string }>(found: T | null | und
   if (!found || !(found.userId === caller.id || isAdmin(caller))) {
     throw new NotFound('reservation', id);
   }
+}
+
+/** Asked while the levels are locked, without which no hold ends: so what ended before is in the levels already. */
+export async function shortfallTx(tx: Tx, shortages: Shortage[]): Promise<InsufficientStock> {
+  const overdue = await tx.query<unknown[]>(IS_OVERDUE, [shortages.map((shortage) => shortage.product_id)]);
+  return overdue.length > 0 ? new ShortByOverdue(shortages) : new InsufficientStock(shortages);
 }
 
 function inOrderOfPreference(levels: readonly StockLevel[], warehouses: ReadonlyMap<string, Warehouse>): Supply[] {

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsObject, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
 import { IsAbsentWith, IsWholeNumber, Optional } from '../../platform/http/validators';
 import { LineBody, MAX_LINES, QUANTITY, QUANTITY_DOCS, WAREHOUSE_DOCS } from './reservation-line.dto';
@@ -31,6 +31,8 @@ export class CreateReservationBody {
   @IsArray()
   @ArrayMinSize(1)
   @ArrayMaxSize(MAX_LINES)
+  // An array in the array would pass as a line without fields.
+  @IsObject({ each: true })
   @ValidateNested({ each: true })
   @Type(() => LineBody)
   items?: LineBody[];

@@ -6,15 +6,15 @@ import type { ReservationStatus, ReservationView } from './reservation.entity';
 /** A hold whose time is over reads as expired at once, whether the sweep has seen it or not. */
 const VIEW = `
   SELECT reservation.id, reservation.user_id AS "userId",
-    CASE WHEN reservation.status = 'active' AND reservation.expires_at <= clock_timestamp() THEN 'expired'
+    CASE WHEN reservation.status = 'active' AND reservation.expires_at <= statement_timestamp() THEN 'expired'
       ELSE reservation.status END AS status,
     reservation.total_amount AS "totalAmount", reservation.currency, reservation.order_id AS "orderId",
     reservation.expires_at AS "expiresAt", reservation.created_at AS "createdAt", reservation.updated_at AS "updatedAt"
   FROM reservations AS reservation`;
 
 const STATUS_IS: Record<ReservationStatus, string> = {
-  active: `reservation.status = 'active' AND reservation.expires_at > clock_timestamp()`,
-  expired: `(reservation.status = 'expired' OR reservation.status = 'active' AND reservation.expires_at <= clock_timestamp())`,
+  active: `reservation.status = 'active' AND reservation.expires_at > statement_timestamp()`,
+  expired: `(reservation.status = 'expired' OR reservation.status = 'active' AND reservation.expires_at <= statement_timestamp())`,
   committed: `reservation.status = 'committed'`,
   cancelled: `reservation.status = 'cancelled'`,
 };

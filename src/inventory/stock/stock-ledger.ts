@@ -20,6 +20,9 @@ const WRITE_LEVELS = `
   FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) AS new (product_id, warehouse_id, available, reserved)
   WHERE stock_levels.product_id = new.product_id AND stock_levels.warehouse_id = new.warehouse_id`;
 
+/** A statement takes 65 535 parameters, and the holds that end together may have many more items than that. */
+const ROWS_PER_INSERT = 1000;
+
 /** The only writer of stock levels: no level changes without its row in the ledger. */
 @Injectable()
 export class StockLedger {
@@ -45,7 +48,10 @@ export class StockLedger {
       return this.movement(posting, level);
     });
     await writeLevels(tx, [...changed]);
-    await tx.createQueryBuilder().insert().into(StockMovement).values(movements).updateEntity(false).execute();
+    for (let from = 0; from < movements.length; from += ROWS_PER_INSERT) {
+      const rows = movements.slice(from, from + ROWS_PER_INSERT);
+      await tx.createQueryBuilder().insert().into(StockMovement).values(rows).updateEntity(false).execute();
+    }
   }
 
   private movement(posting: Posting, after: StockLevel): Partial<StockMovement> {

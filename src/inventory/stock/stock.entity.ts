@@ -1,5 +1,7 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { MomentNow } from '../../platform/database/columns';
+import { Product } from '../products/product.entity';
+import { Warehouse } from '../warehouses/warehouse.entity';
 
 /** What one warehouse has of one product. Nothing references this table, so its row locks disturb no insert. */
 @Entity('stock_levels')
@@ -8,9 +10,11 @@ import { MomentNow } from '../../platform/database/columns';
 @Check('stock_levels_total_is_sum', 'available + reserved = total')
 export class StockLevel {
   @PrimaryColumn('uuid')
+  @ForeignKey(() => Product, { name: 'stock_levels_product' })
   productId!: string;
 
   @PrimaryColumn('uuid')
+  @ForeignKey(() => Warehouse, { name: 'stock_levels_warehouse' })
   warehouseId!: string;
 
   @Column('integer', { default: 0 })

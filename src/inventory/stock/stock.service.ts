@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../../audit/audit.service';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { InsufficientStock, NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
+import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
 import { Keyset } from '../../platform/http/cursor';
 import type { Page, PageQuery } from '../../platform/http/page';
@@ -11,6 +11,8 @@ import { MAX_INTEGER } from '../../platform/http/validators';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Product } from '../products/product.entity';
+import { ReservationExpiry } from '../reservations/reservation-expiry';
+import { shortfallTx } from '../reservations/reservation-holds';
 import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { StockLedger } from './stock-ledger';
 import {
@@ -32,18 +34,20 @@ export class StockService {
     private readonly idempotency: IdempotencyService,
     private readonly ledger: StockLedger,
     private readonly audit: AuditService,
+    private readonly expiry: ReservationExpiry,
   ) {}
 
   /**
-   * Adds pieces to a level or takes available ones away; what is reserved stays reserved. Locks the level.
+   * Adds pieces to a level or takes available ones away; what is reserved stays reserved, unless its hold is over.
+   * Locks the level.
    * @throws NotFound for the product or warehouse, InsufficientStock if available would fall below 0
    */
   async adjust(productId: string, body: AdjustStockBody, request: IdempotentRequest): Promise<Answer<StockLevelResponse>> {
-    const key = { productId, warehouseId: body.warehouse_id ?? MAIN_WAREHOUSE_ID };
-    return this.idempotency.run(request, async (tx) => {
+    const key = { productId, warehouseId: body.warehouse_id?.toLowerCase() ?? MAIN_WAREHOUSE_ID };
+    return this.reclaiming(request, async (tx) => {
       await assertProductTx(tx, productId);
       const [level] = await this.lockOrMakeLevelsTx(tx, [key]);
-      assertFits(level!, body.delta, 'delta');
+      await assertFitsTx(tx, level!, body.delta, 'delta');
       const before = summaryOf(level!);
       await this.ledger.postTx(tx, [level!], [{ ...key, kind: 'adjustment', available: body.delta, reserved: 0, reason: body.reason }]);
       await this.audit.recordTx(tx, {
@@ -61,18 +65,19 @@ export class StockService {
    * @throws NotFound for the product or a warehouse, InsufficientStock if the first has fewer available
    */
   async transfer(body: TransferStockBody, request: IdempotentRequest): Promise<Answer<TransferResponse>> {
-    const { product_id: productId, quantity, reason } = body;
-    if (body.from_warehouse_id === body.to_warehouse_id) {
+    const { quantity, reason } = body;
+    const productId = body.product_id.toLowerCase();
+    const from = { productId, warehouseId: body.from_warehouse_id.toLowerCase() };
+    const to = { productId, warehouseId: body.to_warehouse_id.toLowerCase() };
+    if (from.warehouseId === to.warehouseId) {
       throw new ValidationFailed({ field: 'to_warehouse_id', message: 'to_warehouse_id must be another warehouse than from_warehouse_id' });
     }
-    const from = { productId, warehouseId: body.from_warehouse_id };
-    const to = { productId, warehouseId: body.to_warehouse_id };
-    return this.idempotency.run(request, async (tx) => {
+    return this.reclaiming(request, async (tx) => {
       await assertProductTx(tx, productId);
       const levels = await this.lockOrMakeLevelsTx(tx, [from, to]);
       const [source, target] = [levelAt(levels, from), levelAt(levels, to)];
-      assertFits(source, -quantity, 'quantity');
-      assertFits(target, quantity, 'quantity');
+      await assertFitsTx(tx, source, -quantity, 'quantity');
+      await assertFitsTx(tx, target, quantity, 'quantity');
       await this.ledger.postTx(tx, levels, [
         { ...from, kind: 'transfer_out', available: -quantity, reserved: 0, reason },
         { ...to, kind: 'transfer_in', available: quantity, reserved: 0, reason },
@@ -102,6 +107,10 @@ export class StockService {
     return keyset.page(rows, limit, (row) => ({ value: row.createdAt.toISOString(), id: row.id }), toStockMovementResponse);
   }
 
+  private reclaiming<T extends object>(request: IdempotentRequest, work: (tx: Tx) => Promise<Answer<T>>): Promise<Answer<T>> {
+    return this.expiry.reclaiming(() => this.idempotency.run(request, work));
+  }
+
   private async lockOrMakeLevelsTx(tx: Tx, keys: LevelKey[]): Promise<StockLevel[]> {
     for (const { warehouseId } of keys) {
       if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
@@ -116,8 +125,9 @@ export class StockService {
 
   private async transferredTx(tx: Tx, body: TransferStockBody, source: StockLevel, target: StockLevel): Promise<Answer<TransferResponse>> {
     const id = uuidv7();
-    const { product_id, from_warehouse_id, to_warehouse_id, quantity } = body;
-    const reason = body.reason ?? null;
+    const { productId: product_id, warehouseId: from_warehouse_id } = source;
+    const { warehouseId: to_warehouse_id } = target;
+    const { quantity, reason = null } = body;
     await this.audit.recordTx(tx, {
       action: 'stock.transferred',
       objectId: product_id,
@@ -138,10 +148,10 @@ function levelAt(levels: StockLevel[], { warehouseId }: LevelKey): StockLevel {
   return levels.find((level) => level.warehouseId === warehouseId)!;
 }
 
-function assertFits(level: StockLevel, delta: number, field: string): void {
+async function assertFitsTx(tx: Tx, level: StockLevel, delta: number, field: string): Promise<void> {
   if (level.available + delta < 0) {
     const { productId: product_id, warehouseId: warehouse_id, available } = level;
-    throw new InsufficientStock([{ product_id, warehouse_id, requested: -delta, available }]);
+    throw await shortfallTx(tx, [{ product_id, warehouse_id, requested: -delta, available }]);
   }
   if (level.total + delta > MAX_INTEGER) {
     throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_INTEGER}` });

@@ -1,5 +1,5 @@
 import { plainToInstance } from 'class-transformer';
-import { IsEmail, IsIn, IsInt, IsOptional, IsString, Length, Matches, Max, MaxLength, Min, MinLength, ValidateIf, validateSync } from 'class-validator';
+import { IsEmail, IsIn, IsInt, IsOptional, IsString, Length, Max, MaxLength, Min, MinLength, ValidateBy, ValidateIf, validateSync } from 'class-validator';
 import { CronTime } from 'cron';
 
 /** A setting that is missing or wrong. The message is one line that names the variable and the rule. */
@@ -19,10 +19,10 @@ class Environment {
   NODE_ENV: 'development' | 'production' | 'test' = 'development';
 
   @ValidateIf((env: Environment) => env.DATABASE_URL !== undefined || env.NODE_ENV === 'production')
-  @Matches(/^postgres(ql)?:\/\/\S+$/, { message: '$property must be a postgres:// address' })
+  @ValidateBy({ name: 'isDatabaseUrl', validator: { validate: isDatabaseUrl, defaultMessage: () => '$property must be a postgres:// address' } })
   DATABASE_URL?: string;
 
-  @IsInt() @Min(2) @Max(1000)
+  @IsInt() @Min(1) @Max(1000)
   DATABASE_POOL_SIZE = 10;
 
   @IsString()
@@ -112,13 +112,18 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   const env = plainToInstance(Environment, settingsIn(source), { exposeDefaultValues: true });
   const [problem] = validateSync(env);
   if (problem) {
-    throw new ConfigurationError(Object.values(problem.constraints ?? {})[0]);
+    // The rule that is declared first: that it is a whole number says more than that it is not below 65536.
+    throw new ConfigurationError(Object.values(problem.constraints ?? {}).at(-1));
   }
   if (env.RESERVATION_TTL_SECONDS > env.RESERVATION_MAX_TTL_SECONDS) {
     throw new ConfigurationError('RESERVATION_TTL_SECONDS must not be greater than RESERVATION_MAX_TTL_SECONDS');
   }
   assertCronExpression(env.CLEANUP_CRON);
   return new AppConfig(env);
+}
+
+function isDatabaseUrl(value: unknown): boolean {
+  return typeof value === 'string' && /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value);
 }
 
 /** What the sweep's @Cron is declared with: decorators are evaluated before any configuration object exists. */

@@ -39,6 +39,6 @@ export class RequestContext {
   }
 
   get store(): ContextStore | undefined {
-    return this.cls.isActive() ? (this.cls.get() as ContextStore) : undefined;
+    return this.cls.isActive() ? this.cls.get<ContextStore>() : undefined;
   }
 }

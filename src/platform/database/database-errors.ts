@@ -8,6 +8,8 @@ const BUSY = new Set(['55P03', '57014', '53100', '53200', '53300', '53400']);
 /** The server goes down or comes up, or is a standby that cannot write. */
 const GONE = new Set(['57P01', '57P02', '57P03', '57P05', '25006']);
 const CONNECTION_CLASS = '08';
+/** Of that class, but a statement of ours that was wrong, not a connection that is. */
+const PROTOCOL_VIOLATION = '08P01';
 const LOCK_TIMEOUT = '55P03';
 const UNIQUE_VIOLATION = '23505';
 
@@ -19,7 +21,7 @@ export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
   if (error instanceof QueryRunnerAlreadyReleasedError) {
     return 'unavailable';
   }
-  if (!(error instanceof QueryFailedError)) {
+  if (!isQueryFailure(error)) {
     return undefined;
   }
   const state = sqlStateOf(error);
@@ -32,18 +34,26 @@ export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
   if (BUSY.has(state)) {
     return 'busy';
   }
-  return GONE.has(state) || state.startsWith(CONNECTION_CLASS) ? 'unavailable' : undefined;
+  const isConnectionLost = state.startsWith(CONNECTION_CLASS) && state !== PROTOCOL_VIOLATION;
+  return GONE.has(state) || isConnectionLost ? 'unavailable' : undefined;
 }
 
 export function isLockTimeout(error: unknown): boolean {
-  return error instanceof QueryFailedError && sqlStateOf(error) === LOCK_TIMEOUT;
+  return isQueryFailure(error) && sqlStateOf(error) === LOCK_TIMEOUT;
 }
 
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
-  return error instanceof QueryFailedError && sqlStateOf(error) === UNIQUE_VIOLATION && (error.driverError as DatabaseError).constraint === constraint;
+  if (!isQueryFailure(error) || !(error.driverError instanceof DatabaseError)) {
+    return false;
+  }
+  return error.driverError.code === UNIQUE_VIOLATION && error.driverError.constraint === constraint;
+}
+
+function isQueryFailure(error: unknown): error is QueryFailedError<Error> {
+  return error instanceof QueryFailedError;
 }
 
 /** The server's SQLSTATE; undefined for an error that the server did not send, which means that the connection broke. */
-function sqlStateOf(error: QueryFailedError): string | undefined {
+function sqlStateOf(error: QueryFailedError<Error>): string | undefined {
   return error.driverError instanceof DatabaseError ? error.driverError.code : undefined;
 }

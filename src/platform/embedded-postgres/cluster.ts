@@ -30,7 +30,7 @@ export async function openCluster(dataDir: string): Promise<Cluster> {
   const account = await findServerAccount(dir);
   const bin = await findBinaries(account);
   await createFolder(folder, join('cluster', 'PG_VERSION'), (draft) => initialise(draft, bin, account));
-  if (account && (await stat(dir)).uid === 0) await chownAll(dir, account);
+  if (account && (await stat(dir)).uid === 0) {await chownAll(dir, account);}
   const password = await readFile(join(folder, 'password'), 'utf8');
   return { dir, logFile: join(folder, 'postgres.log'), password: password.trim(), bin, account };
 }
@@ -47,16 +47,16 @@ async function initialise(draft: string, bin: string, account: Account | undefin
   const dir = join(draft, 'cluster');
   const password = randomBytes(24).toString('hex');
   await mkdir(dir, { mode: 0o700 });
-  if (account) await chown(dir, account.uid, account.gid);
+  if (account) {await chown(dir, account.uid, account.gid);}
   await writeFile(join(draft, 'password'), `${password}\n`, { mode: 0o600, flush: true });
   const pwfile = join(draft, 'initdb-password');
   await writeFile(pwfile, `${password}\n`, { mode: 0o600 });
-  if (account) await chown(pwfile, account.uid, account.gid);
+  if (account) {await chown(pwfile, account.uid, account.gid);}
   const stdin = await open(pwfile);
   try {
     const args = initdbArguments({ dir, account }, pwfile);
     const result = await runProgram(join(bin, 'initdb'), args, { cwd: dir, stdin: stdin.fd, account });
-    if (!result.ok) throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);
+    if (!result.ok) {throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);}
   } finally {
     await stdin.close();
     await rm(pwfile);
@@ -80,6 +80,6 @@ function initdbArguments(cluster: Pick<Cluster, 'dir' | 'account'>, pwfile: stri
 
 /** A restored backup or `chown -R root` leaves files that the server could not open. */
 async function chownAll(path: string, { uid, gid }: Account): Promise<void> {
-  for (const entry of await readdir(path, { recursive: true })) await lchown(join(path, entry), uid, gid);
+  for (const entry of await readdir(path, { recursive: true })) {await lchown(join(path, entry), uid, gid);}
   await lchown(path, uid, gid);
 }

@@ -49,52 +49,94 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const cluster = await openCluster(options.dataDir);
     const { server, presence } = await joinOrLaunch(cluster, options.settings ?? {});
     let left: Promise<void> | undefined;
-    const stop = () => (left ??= leave(cluster, server, presence));
+    const stop = (): Promise<void> => (left ??= leave(cluster, server, presence));
     await prepare(presence).catch(async (error: unknown) => {
       await stop();
       throw error;
     });
     return { url: `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${server.port}/${DATABASE}`, stop };
   } catch (cause) {
-    if (cause instanceof EmbeddedPostgresError) throw cause;
+    if (cause instanceof EmbeddedPostgresError) {throw cause;}
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EmbeddedPostgresError(`The database in ${options.dataDir} cannot be started: ${reason}`, { cause });
   }
+}
+
+async function joinOrLaunch(cluster: Cluster, settings: Record<string, string>): Promise<Joined> {
+  const attempt = new Attempt(cluster, settings);
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const joined = await attempt.next();
+    if (joined) {
+      return joined;
+    }
+    await sleep(POLL_MS);
+  }
+  const log = await lastLogLines(cluster);
+  const seconds = START_TIMEOUT_MS / 1000;
+  throw new EmbeddedPostgresError(`The database in ${cluster.dir} accepts no connections after ${seconds} s; ${log}`);
 }
 
 /**
  * Asks the lock file again and again until a server lets us in. That covers one that is still recovering or just
  * shutting down, a second process that starts one at the same moment, and a port that somebody else was given.
  */
-async function joinOrLaunch(cluster: Cluster, settings: Record<string, string>): Promise<Joined> {
-  const startedAt = Date.now();
-  const elapsed = () => Date.now() - startedAt;
-  let launch: Launch | undefined;
-  let failures = 0;
-  let refusals = 0;
-  while (elapsed() < START_TIMEOUT_MS) {
-    const server = await findServer(cluster.dir);
-    if (server) {
-      const presence = await connectAsPresence(cluster, server).catch((error: unknown) => error);
-      if (presence instanceof Client) return { server, presence };
-      if (isRefusal(presence) && ++refusals === MAX_REFUSALS) throw await giveUp(cluster, server, launch);
-    } else if (!launch || launch.hasEnded) {
-      const isRaceLost = launch && elapsed() < LOCK_PATIENCE_MS && (await hasLostLock(cluster, launch));
-      if (launch && !isRaceLost && ++failures === MAX_FAILURES) throw await describeFailure(cluster, launch);
-      if (isRaceLost) await sleep(RELAUNCH_MS);
-      launch = await launchServer(cluster, settings);
-    }
-    await sleep(POLL_MS);
-  }
-  throw new EmbeddedPostgresError(
-    `The database in ${cluster.dir} accepts no connections after ${START_TIMEOUT_MS / 1000} s; ` +
-      (await lastLogLines(cluster)),
-  );
-}
+class Attempt {
+  private readonly startedAt = Date.now();
+  private launch?: Launch;
+  private failures = 0;
+  private refusals = 0;
 
-async function giveUp(cluster: Cluster, server: Server, launch: Launch | undefined): Promise<EmbeddedPostgresError> {
-  if (server.pid === launch?.pid) await stopServer(cluster, server);
-  return new EmbeddedPostgresError(`The database in ${cluster.dir} refuses the password that is stored beside it.`);
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly settings: Record<string, string>,
+  ) {}
+
+  async next(): Promise<Joined | undefined> {
+    const server = await findServer(this.cluster.dir);
+    if (server) {
+      return this.join(server);
+    }
+    if (!this.launch || this.launch.hasEnded) {
+      await this.start();
+    }
+    return undefined;
+  }
+
+  private async join(server: Server): Promise<Joined | undefined> {
+    const presence = await connectAsPresence(this.cluster, server).catch((error: unknown) => error);
+    if (presence instanceof Client) {
+      return { server, presence };
+    }
+    this.refusals += Number(isRefusal(presence));
+    if (this.refusals < MAX_REFUSALS) {
+      return undefined;
+    }
+    if (server.pid === this.launch?.pid) {
+      await stopServer(this.cluster, server);
+    }
+    throw new EmbeddedPostgresError(`The database in ${this.cluster.dir} refuses the password that is stored beside it.`);
+  }
+
+  private async start(): Promise<void> {
+    if (this.launch) {
+      await this.forgive(this.launch);
+    }
+    this.launch = await launchServer(this.cluster, this.settings);
+  }
+
+  /** A lost race for the lock is tried again with patience, any other failure only some times. */
+  private async forgive(failed: Launch): Promise<void> {
+    const isRaceLost = Date.now() - this.startedAt < LOCK_PATIENCE_MS && (await hasLostLock(this.cluster, failed));
+    if (isRaceLost) {
+      await sleep(RELAUNCH_MS);
+      return;
+    }
+    this.failures += 1;
+    if (this.failures === MAX_FAILURES) {
+      throw await describeFailure(this.cluster, failed);
+    }
+  }
 }
 
 async function describeFailure(cluster: Cluster, launch: Launch): Promise<EmbeddedPostgresError> {
@@ -106,7 +148,7 @@ async function prepare(presence: Client): Promise<void> {
   const found = await presence.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
   if (!found.rowCount) {
     await presence.query(`CREATE DATABASE ${DATABASE}`).catch((error: unknown) => {
-      if (![DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(codeOf(error))) throw error;
+      if (![DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(codeOf(error))) {throw error;}
     });
   }
   // It says that this process lives, so it must not be what keeps it alive. @types/pg does not know the method.
@@ -116,5 +158,5 @@ async function prepare(presence: Client): Promise<void> {
 async function leave(cluster: Cluster, server: Server, presence: Client): Promise<void> {
   // Not awaited: being unref'ed, it could let the process end here.
   void presence.end().catch(() => undefined);
-  if (!(await isInUse(cluster, server))) await stopServer(cluster, server);
+  if (!(await isInUse(cluster, server))) {await stopServer(cluster, server);}
 }

@@ -52,7 +52,8 @@ export function toDomainError(thrown: unknown): DomainError {
 
 /** Nest wraps Fastify's errors and keeps their status, which is enough: each stands for one failure of the contract. */
 function frameworkError(thrown: unknown): DomainError | undefined {
-  const status = thrown instanceof HttpException ? thrown.getStatus() : (thrown as { statusCode?: number })?.statusCode;
+  const { statusCode } = Object(thrown) as { statusCode?: number };
+  const status = thrown instanceof HttpException ? Number(thrown.getStatus()) : statusCode;
   switch (status) {
     case 400:
       return new MalformedJson('The body could not be read to its end');

@@ -43,7 +43,7 @@ function envelopeResponse(model: Type, { description, status, data, more = {} }:
     required: ['request_id', 'data', ...Object.keys(more)],
     properties: { request_id: REQUEST_ID, data, ...more },
   };
-  return applyDecorators(ApiExtraModels(model), ApiResponse({ status, description, schema: schema as object }));
+  return applyDecorators(ApiExtraModels(model), ApiResponse({ status, description, schema: schema }));
 }
 
 /** Documents the failures that only this operation has; `openapi.ts` adds those which its kind of operation has. */
@@ -52,17 +52,32 @@ export const ApiProblems = (...codes: ProblemCode[]): MethodDecorator => ApiExte
 /** The OpenAPI response for the problems of one status. */
 export function problemResponse(codes: readonly ProblemCode[]): object {
   return {
-    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].meaning}`).join('\n\n'),
+    description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`).join(' '),
     content: {
       'application/problem+json': {
         schema: { $ref: '#/components/schemas/Problem' },
-        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+        examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
       },
     },
   };
 }
 
-function exampleOf(code: ProblemCode): object {
-  const { status, title, meaning } = PROBLEMS[code];
-  return { type: problemType(code), title, status, detail: meaning, instance: '/api/…', code, request_id: EXAMPLE_ID };
+/** An example of every problem, for the responses to refer to. */
+export function problemExamples(): Record<string, object> {
+  return Object.fromEntries(
+    (Object.keys(PROBLEMS) as ProblemCode[]).map((code) => {
+      const { status, title, meaning } = PROBLEMS[code];
+      const members = MEMBERS[code] ?? {};
+      return [code, { value: { type: problemType(code), title, status, detail: meaning, instance: '/api/…', code, request_id: EXAMPLE_ID, ...members } }];
+    }),
+  );
 }
+
+const MEMBERS: Partial<Record<ProblemCode, object>> = {
+  validation_failed: { errors: [{ field: 'items.0.quantity', message: 'quantity must be a whole number from 1 to 1000000' }] },
+  insufficient_stock: { shortages: [{ product_id: EXAMPLE_ID, requested: 3, available: 1 }] },
+  reservation_not_active: { reservation_status: 'expired' },
+  invalid_transition: { from: 'shipped', to: 'cancelled', allowed: ['delivered'] },
+  duplicate: { field: 'sku' },
+  version_mismatch: { current_version: 3 },
+};

@@ -67,8 +67,11 @@ function decode(cursor: string): unknown[] {
   }
 }
 
+/** JavaScript goes on before year 1 and beyond 9999 in a form of its own, PostgreSQL does not. */
+const FOUR_DIGIT_YEAR = /^(?!0000)\d{4}-/;
+
 /** Whether it is a moment in the one way that this project writes them; the round trip finds a 30th of February. */
 function isTimestamp(value: string): boolean {
   const moment = new Date(value);
-  return !Number.isNaN(moment.getTime()) && moment.toISOString() === value;
+  return FOUR_DIGIT_YEAR.test(value) && !Number.isNaN(moment.getTime()) && moment.toISOString() === value;
 }

@@ -26,6 +26,7 @@ function envelope(result: unknown, reply: FastifyReply): unknown {
     return { request_id, data: result };
   }
   const { location, version, isReplay } = result.extras;
+  const data: unknown = result.data;
   if (location !== undefined) {
     void reply.header('Location', location);
   }
@@ -35,5 +36,5 @@ function envelope(result: unknown, reply: FastifyReply): unknown {
   if (isReplay) {
     void reply.header('Idempotent-Replayed', 'true');
   }
-  return { request_id, data: result.data };
+  return { request_id, data };
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ClsServiceManager } from 'nestjs-cls';
 import secureJson from 'secure-json-parse';
@@ -81,7 +82,7 @@ function readJsonBodies(server: FastifyInstance): void {
       return;
     }
     try {
-      done(null, secureJson.parse(body as string, null, { protoAction: 'error', constructorAction: 'error' }));
+      done(null, secureJson.parse(body, null, { protoAction: 'error', constructorAction: 'error' }));
     } catch (error) {
       done(new MalformedJson(`The body is not JSON: ${(error as Error).message}`));
     }
@@ -117,7 +118,7 @@ function logFields(request: FastifyRequest): object {
 }
 
 /** What Node's parser could not read never becomes a request, so no hook and no filter sees it. */
-function answerUnreadableRequest(this: FastifyInstance, error: Error & { code?: string }, socket: import('node:net').Socket): void {
+function answerUnreadableRequest(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -1,7 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { PROBLEMS, type ProblemCode } from '../errors/problem-catalogue';
-import { problemResponse } from './api-docs';
+import { problemExamples, problemResponse } from './api-docs';
 
 const METHODS = ['get', 'post', 'patch'] as const;
 const EVERY_OPERATION: ProblemCode[] = ['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'];
@@ -33,6 +33,13 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setVersion('1')
     .setLicense('MIT', 'https://spdx.org/licenses/MIT.html')
     .setOpenAPIVersion('3.1.0')
+    .addTag('Auth')
+    .addTag('Products and stock')
+    .addTag('Warehouses')
+    .addTag('Reservations')
+    .addTag('Orders')
+    .addTag('Audit')
+    .addTag('Operations')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
     .build();
   const document = SwaggerModule.createDocument(app, config, {
@@ -46,7 +53,8 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
       }
     }
   }
-  document.components!.schemas!['Problem'] = problemSchema as never;
+  document.components!.schemas!['Problem'] = problemSchema;
+  document.components!.examples = problemExamples();
   return document;
 }
 

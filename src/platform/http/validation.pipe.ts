@@ -16,25 +16,53 @@ export class StrictValidationPipe extends ValidationPipe {
 
   /** @throws ValidationFailed with all broken rules at once */
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type !== 'body' && metadata.type !== 'query') {
+      return value;
+    }
     if (metadata.type === 'body' && !isObject(value)) {
       throw new ValidationFailed({ field: 'body', message: 'body must be a JSON object' });
     }
     try {
-      return await super.transform(value ?? {}, metadata);
+      const ignored = ignoredFields(value);
+      const dto: unknown = await super.transform(value ?? {}, metadata).catch((error: unknown) => {
+        throw error instanceof ValidationFailed ? new ValidationFailed(...error.members.errors, ...ignored) : error;
+      });
+      if (ignored.length > 0) {
+        throw new ValidationFailed(...ignored);
+      }
+      return dto;
     } catch (error) {
-      // class-transformer walks nested values recursively.
-      throw error instanceof RangeError ? new ValidationFailed({ field: 'body', message: 'body is nested too deeply' }) : error;
+      // Nested values are walked recursively, by class-transformer too.
+      throw error instanceof RangeError ? new ValidationFailed({ field: metadata.type, message: `${metadata.type} is nested too deeply` }) : error;
     }
   }
 }
 
-function isObject(value: unknown): boolean {
+/** Whether it can hold fields. No body at all holds none. */
+export function isObject(value: unknown): boolean {
   return value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value));
 }
 
 /** One entry for every broken rule, with the path to its field: `items.0.quantity`. */
 function fieldErrors(error: ValidationError, parent = ''): FieldError[] {
   const field = parent === '' ? error.property : `${parent}.${error.property}`;
-  const own = Object.values(error.constraints ?? {}).map((message) => ({ field, message }));
+  const messages = new Set(Object.values(error.constraints ?? {}));
+  const own = [...messages].map((message) => ({ field, message }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, field))];
+}
+
+/** class-transformer drops fields that have the name of a member of every object, such as `toString`, unseen. */
+function ignoredFields(value: unknown, parent = ''): FieldError[] {
+  if (typeof value !== 'object' || value === null) {
+    return [];
+  }
+  return Object.entries(value).flatMap(([name, nested]) => {
+    const field = parent === '' ? name : `${parent}.${name}`;
+    return name in Object.prototype ? [unknownField(name, field)] : ignoredFields(nested, field);
+  });
+}
+
+/** The entry for a field that nobody asks for, in the words of class-validator. */
+export function unknownField(name: string, field = name): FieldError {
+  return { field, message: `property ${name} should not exist` };
 }

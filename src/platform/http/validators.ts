@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { Matches, MaxLength, MinLength, ValidateBy, ValidateIf, IsBoolean, IsInt, IsString, Max, Min } from 'class-validator';
+import { Matches, MaxLength, MinLength, ValidateBy, ValidateIf, IsBoolean, IsInt, IsString, Max, Min, isEmail } from 'class-validator';
 import { isMoney, toCents } from '../money';
 
 /** The largest value of PostgreSQL's `integer`. */
@@ -20,6 +20,17 @@ export function IsText(rule: { min?: number; max: number; multiline?: boolean })
     MaxLength(rule.max),
     Matches(refused, { message: '$property must not contain control characters' }),
   );
+}
+
+/** An email address. Half a surrogate pair is looked for first, because `isEmail` throws on it. */
+export function IsEmailAddress(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isEmailAddress',
+    validator: {
+      validate: (value: unknown) => typeof value === 'string' && !/\p{Cs}/u.test(value) && isEmail(value),
+      defaultMessage: () => '$property must be an email address',
+    },
+  });
 }
 
 export function IsWholeNumber(range: { min: number; max: number }): PropertyDecorator {

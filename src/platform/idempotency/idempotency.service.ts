@@ -70,7 +70,7 @@ export class IdempotencyService {
     await this.context.runAsSystem('idempotency-purge', async () => {
       let dropped: number;
       do {
-        dropped = await this.transactions.run(async (tx) => ((await tx.query(PURGE)) as [unknown[], number])[1]);
+        dropped = await this.transactions.run(async (tx) => (await tx.query<[unknown[], number]>(PURGE))[1]);
       } while (dropped === PURGE_BATCH);
     });
   }

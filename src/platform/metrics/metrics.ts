@@ -1,6 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+/** What becomes of reservations; all of them are shown from the start, so that a rate over them is right. */
+const OUTCOMES = ['created', 'short', 'committed', 'cancelled', 'expired'];
+
 /** Everything that `/metrics` shows. Durations are in seconds. */
 @Injectable()
 export class Metrics {
@@ -16,7 +19,7 @@ export class Metrics {
 
   readonly reservations = new Counter({
     name: 'holdfast_reservations_total',
-    help: 'Reservations by what became of them: created, short, committed, cancelled, expired.',
+    help: `Reservations by what became of them: ${OUTCOMES.join(', ')}.`,
     labelNames: ['outcome'],
     registers: [this.registry],
   });
@@ -42,6 +45,7 @@ export class Metrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    OUTCOMES.forEach((outcome) => this.reservations.inc({ outcome }, 0));
   }
 
   /** Shows the use of a connection pool; `use` is asked when somebody reads the metrics. */

@@ -1,0 +1,117 @@
+import 'reflect-metadata';
+import { cleanupCron, ConfigurationError, loadConfig } from './app-config';
+
+const SECRET = 'x'.repeat(32);
+const DATABASE_URL = 'postgres://user:word@localhost:5432/holdfast';
+
+const DEFAULTS = {
+  port: 3000,
+  host: '127.0.0.1',
+  isProduction: false,
+  databaseUrl: undefined,
+  databasePoolSize: 10,
+  dataDir: '.data',
+  jwtSecret: undefined,
+  jwtTtlSeconds: 3600,
+  adminEmail: undefined,
+  adminPassword: undefined,
+  reservationTtlSeconds: 600,
+  reservationMaxTtlSeconds: 3600,
+  cleanupCron: '*/10 * * * * *',
+  rateLimitPerMinute: 6000,
+  loginRateLimitPerMinute: 10,
+  metricsToken: undefined,
+  logLevel: 'info',
+};
+
+const VARIABLES: Record<string, { good: string; field: string; value: unknown }> = {
+  PORT: { good: '8080', field: 'port', value: 8080 },
+  HOST: { good: '0.0.0.0', field: 'host', value: '0.0.0.0' },
+  DATABASE_URL: { good: DATABASE_URL, field: 'databaseUrl', value: DATABASE_URL },
+  DATABASE_POOL_SIZE: { good: '20', field: 'databasePoolSize', value: 20 },
+  DATA_DIR: { good: '/var/holdfast', field: 'dataDir', value: '/var/holdfast' },
+  JWT_SECRET: { good: SECRET, field: 'jwtSecret', value: SECRET },
+  JWT_TTL_SECONDS: { good: '60', field: 'jwtTtlSeconds', value: 60 },
+  ADMIN_EMAIL: { good: 'boss@example.com', field: 'adminEmail', value: 'boss@example.com' },
+  ADMIN_PASSWORD: { good: 'twelve chars', field: 'adminPassword', value: 'twelve chars' },
+  RESERVATION_TTL_SECONDS: { good: '30', field: 'reservationTtlSeconds', value: 30 },
+  RESERVATION_MAX_TTL_SECONDS: { good: '7200', field: 'reservationMaxTtlSeconds', value: 7200 },
+  CLEANUP_CRON: { good: '0 * * * *', field: 'cleanupCron', value: '0 * * * *' },
+  RATE_LIMIT_PER_MINUTE: { good: '0', field: 'rateLimitPerMinute', value: 0 },
+  LOGIN_RATE_LIMIT_PER_MINUTE: { good: '0', field: 'loginRateLimitPerMinute', value: 0 },
+  METRICS_TOKEN: { good: 'scrape', field: 'metricsToken', value: 'scrape' },
+  LOG_LEVEL: { good: 'debug', field: 'logLevel', value: 'debug' },
+};
+
+describe('Configuration', () => {
+  it('has a default for everything', () => {
+    expect({ ...loadConfig({}) }).toEqual(DEFAULTS);
+  });
+
+  it('counts an empty value as unset', () => {
+    const empty = Object.fromEntries([...Object.keys(VARIABLES), 'NODE_ENV'].map((name) => [name, '']));
+    expect({ ...loadConfig(empty) }).toEqual(DEFAULTS);
+  });
+
+  it('takes no notice of variables that it does not know', () => {
+    expect({ ...loadConfig({ PATH: '/bin', port: '1', constructor: 'x' }) }).toEqual(DEFAULTS);
+  });
+
+  it.each(Object.entries(VARIABLES))('reads %s', (name, { good, field, value }) => {
+    expect({ ...loadConfig({ [name]: good }) }).toEqual({ ...DEFAULTS, [field]: value });
+  });
+
+  it.each([
+    ['PORT', ['abc', '-1', '65536', '3000.5', '1e3', '0x10', ' 3000', '٣']],
+    ['NODE_ENV', ['prod', 'Production']],
+    ['DATABASE_URL', ['localhost', 'mysql://localhost/x', 'postgres://', 'postgres://host:port/x', 'postgres://[::1/x', 'postgres://a b/x']],
+    ['DATABASE_POOL_SIZE', ['0', '-1', '1001', 'ten']],
+    ['JWT_SECRET', ['x'.repeat(31)]],
+    ['JWT_TTL_SECONDS', ['0', '-5', 'an hour']],
+    ['ADMIN_EMAIL', ['admin', 'a@b']],
+    ['ADMIN_PASSWORD', ['x'.repeat(11), 'x'.repeat(129)]],
+    ['RESERVATION_TTL_SECONDS', ['0', 'x', '3601', '99999999']],
+    ['RESERVATION_MAX_TTL_SECONDS', ['0', 'x', '599']],
+    ['CLEANUP_CRON', ['nope', '61 * * * * *', '* *']],
+    ['RATE_LIMIT_PER_MINUTE', ['-1', 'off']],
+    ['LOGIN_RATE_LIMIT_PER_MINUTE', ['-1', '1.5']],
+    ['LOG_LEVEL', ['loud', 'INFO']],
+  ])('refuses a wrong %s in one line that names it: %p', (name, values) => {
+    for (const value of values) {
+      const { message } = refusalOf({ [name]: value });
+      expect(message).toMatch(new RegExp(`^[^\\n]*\\b${name}\\b[^\\n]*$`));
+    }
+  });
+
+  it('says what kind of value it wants, before how large it may be', () => {
+    expect(refusalOf({ PORT: 'abc' }).message).toBe('PORT must be an integer number');
+    expect(refusalOf({ PORT: '65536' }).message).toBe('PORT must not be greater than 65535');
+  });
+
+  it('repeats no secret in a message', () => {
+    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD', 'DATABASE_URL']) {
+      expect(refusalOf({ [name]: 'geheim' }).message).not.toContain('geheim');
+    }
+  });
+
+  it('refuses production without a database and a secret of its own', () => {
+    const production = { NODE_ENV: 'production', DATABASE_URL, JWT_SECRET: SECRET };
+    expect(loadConfig(production)).toMatchObject({ isProduction: true, databaseUrl: DATABASE_URL, jwtSecret: SECRET });
+    expect(refusalOf({ ...production, DATABASE_URL: '' }).message).toContain('DATABASE_URL');
+    expect(refusalOf({ ...production, JWT_SECRET: undefined }).message).toContain('JWT_SECRET');
+  });
+
+  it('declares the sweep with the same schedule', () => {
+    expect(cleanupCron()).toBe(process.env['CLEANUP_CRON'] || DEFAULTS.cleanupCron);
+  });
+});
+
+function refusalOf(env: Record<string, string | undefined>): ConfigurationError {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError);
+    return error as ConfigurationError;
+  }
+  throw new Error(`Accepted: ${JSON.stringify(env)}`);
+}

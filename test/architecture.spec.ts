@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const SRC = join(__dirname, '..', 'src');
+
+/** Which modules a module may import. What stands directly under src/ puts everything together and may import all. */
+const ARROWS: Record<string, string[]> = {
+  platform: [],
+  audit: ['platform'],
+  auth: ['platform', 'audit'],
+  inventory: ['platform', 'audit'],
+  orders: ['platform', 'audit', 'inventory'],
+  admin: ['platform', 'orders'],
+};
+
+/** What another module may import from these. Adding a line is a decision: the rest stays free to change. */
+const PUBLIC_FILES = [
+  'audit/audit.module',
+  'audit/audit.service',
+  'inventory/inventory.module',
+  'inventory/reservations/reservation-endings',
+  'inventory/reservations/reservation-expiry',
+  'inventory/reservations/reservation-expiry-listener',
+  'inventory/reservations/reservation-holds',
+  'inventory/reservations/reservation-line.dto',
+  'inventory/reservations/reservation-lines',
+  'orders/order-state',
+];
+
+interface SourceFile {
+  /** Path under src, without its ending: `orders/orders.service`. */
+  name: string;
+  text: string;
+  imports: string[];
+}
+
+const files = sourceFiles();
+
+describe('The architecture', () => {
+  it('has files to look at', () => {
+    expect(files.length).toBeGreaterThan(50);
+    expect(files.flatMap((file) => file.imports).length).toBeGreaterThan(200);
+  });
+
+  it('has arrows in one direction only', () => {
+    const wrong = crossings().filter(({ from, to }) => !ARROWS[moduleOf(from)]?.includes(moduleOf(to)));
+    expect(wrong).toEqual([]);
+  });
+
+  it('is entered by the public files of its modules only', () => {
+    const wrong = crossings().filter(({ to }) => moduleOf(to) !== 'platform' && !PUBLIC_FILES.includes(to));
+    expect(wrong).toEqual([]);
+  });
+
+  it('lists no public file that nobody uses', () => {
+    const used = new Set([...crossings(), ...importsOfTop()].map(({ to }) => to));
+    expect(PUBLIC_FILES.filter((file) => !used.has(file))).toEqual([]);
+  });
+
+  it('has no cycle between files, type-only imports included', () => {
+    expect(findCycle()).toEqual([]);
+  });
+
+  it('opens transactions and takes connections in platform/database only', () => {
+    const used = /\.createQueryRunner\(|\.startTransaction\(|\.transaction\(|new DataSource\(/;
+    expect(filesWith(used, (name) => name.startsWith('platform/database/') || name === 'data-source')).toEqual([]);
+  });
+
+  it('asks for locks in *.locks.ts only', () => {
+    const used = /setLock\(|pessimistic|FOR UPDATE|FOR SHARE|FOR NO KEY UPDATE/;
+    // The purge of idempotency keys takes rows to delete them, and skips those in use.
+    expect(filesWith(used, (name) => name.endsWith('.locks') || name.startsWith('platform/idempotency/'))).toEqual([]);
+  });
+
+  it('reads the environment in platform/config only', () => {
+    // The embedded server hands its environment on to the programs that it starts.
+    const isAllowed = (name: string): boolean => name.startsWith('platform/config/') || name.startsWith('platform/embedded-postgres/');
+    expect(filesWith(/process\.env/, isAllowed)).toEqual([]);
+  });
+
+  it('knows HTTP statuses of failures in platform/errors only', () => {
+    expect(filesWith(/HttpStatus|\.getStatus\(|extends HttpException/, (name) => name.startsWith('platform/errors/'))).toEqual([]);
+  });
+
+  it('leaves the time to the database', () => {
+    const used = /new Date\(\)|Date\.now\(\)/;
+    // How long to wait for a server to start is no business of the database.
+    expect(filesWith(used, (name) => name.startsWith('platform/embedded-postgres/'))).toEqual([]);
+  });
+
+  it('has no barrel, no common folder, no forwardRef and no synchronize', () => {
+    expect(files.filter(({ name }) => /(^|\/)(index|common|utils)(\/|$)/.test(name)).map(({ name }) => name)).toEqual([]);
+    expect(filesWith(/forwardRef|synchronize: true|eager: true|cascade:/, () => false)).toEqual([]);
+  });
+});
+
+function sourceFiles(): SourceFile[] {
+  const paths = readdirSync(SRC, { recursive: true, encoding: 'utf8' });
+  return paths
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'))
+    .map((path) => {
+      const text = readFileSync(join(SRC, path), 'utf8');
+      const imports = [...text.matchAll(/(?:from|import|import\(|require\() ?'(\.[^']*)'/g)].map((match) => relative(SRC, join(SRC, dirname(path), match[1]!)));
+      return { name: path.replace(/\.ts$/, ''), text, imports };
+    });
+}
+
+function moduleOf(file: string): string {
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : '';
+}
+
+/** The imports that lead from one module into another. */
+function crossings(): { from: string; to: string }[] {
+  return files
+    .filter(({ name }) => moduleOf(name) !== '')
+    .flatMap(({ name, imports }) => imports.map((to) => ({ from: name, to })))
+    .filter(({ from, to }) => moduleOf(from) !== moduleOf(to));
+}
+
+function importsOfTop(): { from: string; to: string }[] {
+  return files.filter(({ name }) => moduleOf(name) === '').flatMap(({ name, imports }) => imports.map((to) => ({ from: name, to })));
+}
+
+/** Takes away, again and again, the files that import nothing that is left: what remains is cycles and what leads to them. */
+function findCycle(): string[] {
+  let left = files;
+  for (;;) {
+    const names = new Set(left.map(({ name }) => name));
+    const stuck = left.filter(({ imports }) => imports.some((name) => names.has(name)));
+    if (stuck.length === left.length) {
+      return left.map(({ name }) => name);
+    }
+    left = stuck;
+  }
+}
+
+function filesWith(pattern: RegExp, isAllowed: (name: string) => boolean): string[] {
+  return files.filter(({ name, text }) => pattern.test(text) && !isAllowed(name)).map(({ name }) => name);
+}

@@ -1,0 +1,254 @@
+import { type Api, type Reply } from '../support/api';
+import { createDatabase, type TestDatabase } from '../support/database';
+import {
+  anOrder,
+  aProduct,
+  aReservation,
+  aWarehouse,
+  bring,
+  dataOf,
+  expectReconciled,
+  letTimePass,
+  type Order,
+  type Product,
+  type Reservation,
+  stockUp,
+} from '../support/factories';
+import { storm, tally, until, whileLocked } from '../support/race';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+const MAIN = '00000000-0000-7000-8000-000000000001';
+
+interface Shelf {
+  product: Product;
+  warehouseId: string;
+}
+
+/** Two levels in the order of the locks: ids grow. */
+async function twoShelves(test: TestApp): Promise<[Shelf, Shelf]> {
+  const first = await aProduct(test, { initial_stock: 1000 });
+  const second = await aProduct(test, { initial_stock: 1000 });
+  return [{ product: first, warehouseId: MAIN }, { product: second, warehouseId: MAIN }];
+}
+
+const basket = (...shelves: Shelf[]): object => ({ items: shelves.map(({ product }) => ({ product_id: product.id, quantity: 1 })) });
+
+const reserveBasket = async (buyer: Api, ...shelves: Shelf[]): Promise<Reservation> => dataOf(await buyer.post('/api/reservations', basket(...shelves)));
+const orderBasket = async (buyer: Api, ...shelves: Shelf[]): Promise<Order> => dataOf(await buyer.post('/api/orders', basket(...shelves)));
+
+const transfer = ({ admin }: TestApp, product: Product, from: string, to: string): Promise<Reply> =>
+  admin.post('/api/stock-transfers', { product_id: product.id, from_warehouse_id: from, to_warehouse_id: to, quantity: 1 });
+
+/** The deadlocks that PostgreSQL had to end in this database. A session counts them at the latest when it ends. */
+async function deadlocksIn(database: TestDatabase): Promise<number> {
+  await until(async () => {
+    const sessions = await database.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast'`);
+    return sessions.length === 0;
+  }, 'the service has no session');
+  const [row] = await database.query<{ deadlocks: number }>('SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()');
+  return row!.deadlocks;
+}
+
+describe('Baskets that cross each other', () => {
+  let database: TestDatabase;
+  let test: TestApp;
+  let products: [Shelf, Shelf];
+  beforeAll(async () => {
+    database = await createDatabase();
+  });
+  beforeEach(async () => {
+    test = await startTestApp({ DATABASE_POOL_SIZE: '20' }, database);
+    products = await twoShelves(test);
+  });
+  afterEach(async () => {
+    await expectReconciled(test);
+    await test.close();
+    expect(await deadlocksIn(database)).toBe(0);
+  });
+  afterAll(() => database.drop());
+
+  it('are all served when 100 name the products in one order and 100 in the other', async () => {
+    const [one, other] = products;
+    const replies = await storm(200, (index) => test.aUser().post('/api/reservations', index % 2 ? basket(one, other) : basket(other, one)));
+    expect(tally(replies)).toEqual({ '201': 200 });
+  });
+
+  it('are all served next to commits, cancellations, restocking, adjustments and the sweep', async () => {
+    const [one, other] = products;
+    const user = test.aUser();
+    const prepared = await storm(15, async (index) => {
+      const [left, right] = index % 2 ? [one, other] : [other, one];
+      const made = await Promise.all([0, 1, 2].map(() => reserveBasket(user, left, right)));
+      const [pending, confirmed, overdue] = [await orderBasket(user, left, right), await orderBasket(user, left, right), await orderBasket(user, left, right)];
+      await bring(test, confirmed.id, 'confirmed');
+      await letTimePass(test, made[2]!.id);
+      await letTimePass(test, overdue.reservation_id);
+      return { committed: made[0]!.id, cancelled: made[1]!.id, pending: pending.id, confirmed: confirmed.id };
+    });
+    const sweeps: Promise<number>[] = [];
+    const replies = await storm(15, async (index) => {
+      const { committed, cancelled, pending, confirmed } = prepared[index]!;
+      const [left, right] = index % 2 ? [one, other] : [other, one];
+      sweeps.push(test.sweep());
+      return Promise.all([
+        user.post('/api/reservations', basket(left, right)),
+        user.post('/api/orders', basket(right, left)),
+        user.post(`/api/reservations/${committed}/commit`),
+        user.post(`/api/reservations/${cancelled}/cancel`),
+        user.patch(`/api/orders/${pending}/status`, { status: index % 2 ? 'confirmed' : 'cancelled' }),
+        user.patch(`/api/orders/${confirmed}/status`, { status: 'cancelled' }),
+        test.admin.post(`/api/products/${left.product.id}/stock-adjustments`, { delta: index % 2 ? 1 : -1, reason: 'count' }),
+      ]);
+    });
+    expect(tally(replies.flat())).toEqual({ '200': 45, '201': 60 });
+    expect((await Promise.all(sweeps)).reduce((sum, expired) => sum + expired, 0)).toBe(30);
+  });
+
+  it('are all served while pieces go from one warehouse to the other and back', async () => {
+    const [{ product }] = products;
+    const there = await aWarehouse(test);
+    dataOf(await transfer(test, product, MAIN, there.id));
+    await stockUp(test, product.id, 500, there.id);
+    const lines = [MAIN, there.id].map((warehouse_id) => ({ product_id: product.id, quantity: 1, warehouse_id }));
+    const replies = await storm(80, (index) => {
+      switch (index % 4) {
+        case 0:
+          return transfer(test, product, MAIN, there.id);
+        case 1:
+          return transfer(test, product, there.id, MAIN);
+        default:
+          return test.aUser().post('/api/reservations', { items: index % 4 === 2 ? lines : [...lines].reverse() });
+      }
+    });
+    expect(tally(replies)).toEqual({ '201': 80 });
+  });
+
+  it('are all served when the levels that transfers need do not exist yet', async () => {
+    const [{ product }] = products;
+    const [east, west] = [await aWarehouse(test), await aWarehouse(test)];
+    const replies = await storm(40, (index) => {
+      const [from, to] = index % 2 ? [east.id, west.id] : [west.id, east.id];
+      return index < 20 ? transfer(test, product, from, to) : transfer(test, product, MAIN, to);
+    });
+    expect(Object.keys(tally(replies)).filter((answer) => !['201', '409 insufficient_stock'].includes(answer))).toEqual([]);
+    expect(tally(replies)['201']).toBeGreaterThanOrEqual(20);
+  });
+
+  it('are all served when buyers expire the overdue orders of both products at once', async () => {
+    const [one, other] = [await aProduct(test, { initial_stock: 10 }), await aProduct(test, { initial_stock: 10 })].map((product) => ({ product, warehouseId: MAIN }));
+    const overdue = await storm(10, (index) => (index % 2 ? orderBasket(test.aUser(), one!, other!) : orderBasket(test.aUser(), other!, one!)));
+    for (const { reservation_id: id } of overdue) {
+      await letTimePass(test, id);
+    }
+    const replies = await storm(20, (index) => test.aUser().post('/api/orders', index % 2 ? basket(one!, other!) : basket(other!, one!)));
+    expect(tally(replies)).toEqual({ '201': 10, '409 insufficient_stock': 10 });
+    const cancelled = await storm(10, async (index) => dataOf(await test.admin.get(`/api/orders/${overdue[index]!.id}`)).status);
+    expect(cancelled).toEqual(Array(10).fill('cancelled'));
+  });
+});
+
+type Step = (test: TestApp, first: Shelf, second: Shelf) => Promise<() => Promise<unknown>>;
+
+/** Each prepares what it needs, and gives what will want both levels. */
+const STEPS: Record<string, Step> = {
+  'a reservation': async (test, first, second) => () => reserveBasket(test.aUser(), second, first),
+  'an order with items': async (test, first, second) => () => orderBasket(test.aUser(), second, first),
+  'a commit': async (test, first, second) => {
+    const user = test.aUser();
+    const { id } = await reserveBasket(user, second, first);
+    return async () => dataOf(await user.post(`/api/reservations/${id}/commit`));
+  },
+  'a cancellation': async (test, first, second) => {
+    const user = test.aUser();
+    const { id } = await reserveBasket(user, second, first);
+    return async () => dataOf(await user.post(`/api/reservations/${id}/cancel`));
+  },
+  'a pending order that is cancelled': async (test, first, second) => {
+    const { id } = await orderBasket(test.aUser(), second, first);
+    return () => bring(test, id, 'cancelled');
+  },
+  'a confirmed order that is cancelled': async (test, first, second) => {
+    const { id } = await orderBasket(test.aUser(), second, first);
+    await bring(test, id, 'confirmed');
+    return () => bring(test, id, 'cancelled');
+  },
+  'the sweep': async (test, first, second) => {
+    const user = test.aUser();
+    // In the order of their ids the holds meet the second product first.
+    for (const { product } of [second, first]) {
+      await letTimePass(test, (await aReservation(user, product.id)).id);
+    }
+    await letTimePass(test, (await anOrder(user, second.product.id)).reservation_id);
+    return async () => expect(await test.sweep()).toBe(3);
+  },
+};
+
+/** From here on a query that does not say its order meets the rows as they lie on disk. */
+async function forbidIndexes({ query }: TestDatabase): Promise<void> {
+  for (const scan of ['indexscan', 'indexonlyscan', 'bitmapscan']) {
+    await query(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_${scan} = off', current_database()); END $$`);
+  }
+}
+
+/** Puts the first level behind the second on disk: it is written again until its new version lies there. */
+function putBehind({ query }: TestDatabase, [first, second]: [string[], string[]]): Promise<void> {
+  return until(async () => {
+    await query('UPDATE stock_levels SET total = total WHERE product_id = $1 AND warehouse_id = $2', first);
+    const sql = `SELECT FROM stock_levels AS a, stock_levels AS b
+      WHERE (a.product_id, a.warehouse_id) = ($1, $2) AND (b.product_id, b.warehouse_id) = ($3, $4) AND a.ctid > b.ctid`;
+    return (await query(sql, [...first, ...second])).length > 0;
+  }, 'the first level lies behind the second');
+}
+
+describe('The order of locks', () => {
+  let database: TestDatabase;
+  let test: TestApp;
+  beforeAll(async () => {
+    database = await createDatabase();
+    await forbidIndexes(database);
+    test = await startTestApp({}, database);
+  });
+  afterEach(() => expectReconciled(test));
+  afterAll(async () => {
+    await test.close();
+    await database.drop();
+  });
+
+  /** Holds the first level, and while the step waits for it looks whether the second is free. */
+  async function expectSecondFree(step: () => Promise<unknown>, ...shelves: [Shelf, Shelf]): Promise<void> {
+    const [first, second] = shelves.map(({ product, warehouseId }) => [product.id, warehouseId]) as [string[], string[]];
+    await putBehind(database, [first, second]);
+    const level = 'FROM stock_levels WHERE product_id = $1 AND warehouse_id = $2 FOR UPDATE';
+    let found: object[] = [];
+    const meanwhile = async (): Promise<void> => {
+      found = await database.query(`SELECT 1 AS free ${level} SKIP LOCKED`, second);
+    };
+    await whileLocked(database, { sql: `SELECT ${level}`, values: first, meanwhile }, step);
+    expect(found).toEqual([{ free: 1 }]);
+  }
+
+  it.each(Object.entries(STEPS))('lets %s wait for the first level without holding the second', async (_, prepare) => {
+    const [first, second] = await twoShelves(test);
+    await expectSecondFree(await prepare(test, first, second), first, second);
+  });
+
+  it.each(['there', 'back'])('lets a transfer %s wait for the first warehouse without holding the second', async (direction) => {
+    const [{ product }] = await twoShelves(test);
+    const { id: away } = await aWarehouse(test);
+    dataOf(await transfer(test, product, MAIN, away));
+    const [from, to] = direction === 'there' ? [MAIN, away] : [away, MAIN];
+    await expectSecondFree(async () => dataOf(await transfer(test, product, from, to)), { product, warehouseId: MAIN }, { product, warehouseId: away });
+  });
+
+  it('lets a cancelled reservation wait for its order without holding the reservation', async () => {
+    const [product, user] = [await aProduct(test), test.aUser()];
+    const order = await anOrder(user, product.id);
+    let found: object[] = [];
+    const meanwhile = async (): Promise<void> => {
+      found = await database.query('SELECT 1 AS free FROM reservations WHERE id = $1 FOR UPDATE SKIP LOCKED', [order.reservation_id]);
+    };
+    const lock = { sql: 'SELECT FROM orders WHERE id = $1 FOR UPDATE', values: [order.id], meanwhile };
+    dataOf(await whileLocked(database, lock, () => user.post(`/api/reservations/${order.reservation_id}/cancel`)));
+    expect(found).toEqual([{ free: 1 }]);
+  });
+});

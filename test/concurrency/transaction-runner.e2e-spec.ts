@@ -1,0 +1,288 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { DataSource, type Driver } from 'typeorm';
+import { afterCommit, StaleRead, TransactionRunner } from '../../src/platform/database/transaction-runner';
+import type { Tx } from '../../src/platform/database/tx';
+import { type Api, type Reply } from '../support/api';
+import { aProduct, dataOf, expectReconciled, type Product, stockOf } from '../support/factories';
+import { storm, tally, until, untilWaiting, whileLocked } from '../support/race';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+const POOL_SIZE = 5;
+const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
+const CUT_WHO_WAITS = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE datname = current_database() AND application_name = 'holdfast' AND wait_event_type = 'Lock'`;
+const CUT_ALL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast'`;
+
+/** A table of our own to count in, and one whose rows make COMMIT wait for a lock, or fail. */
+const TABLES = `
+  CREATE TABLE counters (name text PRIMARY KEY, value int NOT NULL DEFAULT 0);
+  INSERT INTO counters (name) VALUES ('one'), ('other'), ('gate');
+  CREATE TABLE at_commit (what text);
+  CREATE FUNCTION do_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF NEW.what = 'fail' THEN
+      RAISE EXCEPTION 'refused at commit';
+    END IF;
+    PERFORM FROM counters WHERE name = 'gate' FOR UPDATE;
+    RETURN NULL;
+  END $$;
+  CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON at_commit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION do_at_commit()`;
+
+const add = (tx: Tx, name: string): Promise<unknown> => tx.query('UPDATE counters SET value = value + 1 WHERE name = $1', [name]);
+
+/** A door that opens when so many have come to it. */
+function meeting(size: number): () => Promise<void> {
+  let open!: () => void;
+  const door = new Promise<void>((resolve) => (open = resolve));
+  let arrived = 0;
+  return () => {
+    arrived += 1;
+    if (arrived === size) {
+      open();
+    }
+    return door;
+  };
+}
+
+describe('The transaction runner', () => {
+  let test: TestApp;
+  let transactions: TransactionRunner;
+  beforeAll(async () => {
+    test = await startTestApp({ DATABASE_POOL_SIZE: String(POOL_SIZE), LOG_LEVEL: 'fatal' });
+    await test.database.query(TABLES);
+    transactions = test.app.get(TransactionRunner, { strict: false });
+  });
+  beforeEach(() => test.database.query('UPDATE counters SET value = 0'));
+  afterEach(async () => {
+    await expectReconciled(test);
+    await expectNoLeak();
+  });
+  afterAll(() => test.close());
+
+  const valueOf = async (name: string): Promise<number> =>
+    (await test.database.query<{ value: number }>('SELECT value FROM counters WHERE name = $1', [name]))[0]!.value;
+
+  async function metric(name: string): Promise<number> {
+    const line = (await test.anonymous.get('/metrics')).text.split('\n').find((text) => text.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1));
+  }
+  const retries = (): Promise<number> => metric('holdfast_transaction_retries_total');
+
+  /** All connections of the pool are back, and none was given back with its transaction open. */
+  async function expectNoLeak(): Promise<void> {
+    expect(await poolSize('idle')).toBe(await poolSize('total'));
+    expect(await poolSize('total')).toBeLessThanOrEqual(POOL_SIZE);
+    expect(await poolSize('waiting')).toBe(0);
+    const open = await test.database.query(
+      `SELECT state, query FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast' AND state <> 'idle'`,
+    );
+    expect(open).toEqual([]);
+  }
+
+  const poolSize = (state: string): Promise<number> => metric(`holdfast_database_pool_connections{state="${state}"}`);
+
+  /** A connection that was cut may be taken before the pool has noticed; whoever gets it is answered 503. */
+  async function untilPoolHasNoDead(): Promise<void> {
+    const isAlive = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast'`;
+    await until(async () => (await poolSize('total')) === (await test.database.query(isAlive)).length, 'the pool has no dead connections');
+  }
+
+  const madeOf = async ({ id }: Product): Promise<number> =>
+    (await test.database.query('SELECT FROM reservation_items WHERE product_id = $1', [id])).length;
+
+  const reserve = (user: Api, { id }: Product, key?: string): Promise<Reply> =>
+    user.post('/api/reservations', { product_id: id, quantity: 1 }, key === undefined ? {} : { 'Idempotency-Key': key });
+
+  describe('when it runs again', () => {
+    it('lets both of two transactions succeed that PostgreSQL found in a deadlock', async () => {
+      const before = await retries();
+      const haveOne = meeting(2);
+      let attempts = 0;
+      const cross = (first: string, second: string): Promise<string> =>
+        transactions.run(async (tx) => {
+          attempts += 1;
+          await add(tx, first);
+          // Whoever comes again finds the door open.
+          await haveOne();
+          await add(tx, second);
+          return first;
+        });
+      expect(await Promise.all([cross('one', 'other'), cross('other', 'one')])).toEqual(['one', 'other']);
+      expect([attempts, await valueOf('one'), await valueOf('other'), await retries()]).toEqual([3, 2, 2, before + 1]);
+    });
+
+    it('serves a request that fell into a deadlock with somebody who keeps no order of locks', async () => {
+      const [first, second] = [await aProduct(test), await aProduct(test)];
+      const before = await retries();
+      const items = [first, second].map(({ id }) => ({ product_id: id, quantity: 1 }));
+      const rude = await test.database.pool.connect();
+      await rude.query(`BEGIN; SET LOCAL deadlock_timeout = '20s'`);
+      await rude.query(LOCK_LEVELS, [second.id]);
+      const asked = test.aUser().post('/api/reservations', { items });
+      await untilWaiting(test.database, 1);
+      await rude.query(LOCK_LEVELS, [first.id]);
+      await rude.query('COMMIT');
+      rude.release();
+      expect((await asked).status).toBe(201);
+      expect(await retries()).toBe(before + 1);
+      expect(await stockOf(test, first.id)).toMatchObject({ reserved: 1 });
+    });
+
+    it.each<[string, (tx: Tx) => Promise<unknown>]>([
+      ['a serialization failure', (tx) => tx.query(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$`)],
+      ['a stale read', () => Promise.reject(new StaleRead())],
+    ])('starts the whole work again after %s, keeps nothing of the failed tries, and gives up after three', async (_, fail) => {
+      const effects: number[] = [];
+      let attempts = 0;
+      const attempt = (failures: number): Promise<number> =>
+        transactions.run(async (tx) => {
+          attempts += 1;
+          const now = attempts;
+          await add(tx, 'one');
+          afterCommit(tx, () => effects.push(now));
+          if (now <= failures) {
+            await fail(tx);
+          }
+          return now;
+        });
+      expect(await attempt(2)).toBe(3);
+      expect([await valueOf('one'), effects]).toEqual([1, [3]]);
+      attempts = 0;
+      await expect(attempt(99)).rejects.toMatchObject({ code: 'overloaded' });
+      expect([attempts, await valueOf('one'), effects]).toEqual([3, 1, [3]]);
+    });
+  });
+
+  describe('when it does not', () => {
+    it('refuses to open a transaction inside another, and rolls the outer one back', async () => {
+      const nested = transactions.run(async (tx) => {
+        await add(tx, 'one');
+        return transactions.run((inner) => add(inner, 'other'));
+      });
+      await expect(nested).rejects.toThrow('A transaction is open already');
+      expect([await valueOf('one'), await valueOf('other')]).toEqual([0, 0]);
+    });
+
+    it('rolls back what throws, once, and throws the error on as it is', async () => {
+      const error = new Error('of the work');
+      let attempts = 0;
+      const effects: string[] = [];
+      const failing = transactions.run(async (tx) => {
+        attempts += 1;
+        afterCommit(tx, () => effects.push('counted'));
+        await add(tx, 'one');
+        throw error;
+      });
+      await expect(failing).rejects.toBe(error);
+      expect([attempts, effects, await valueOf('one')]).toEqual([1, [], 0]);
+    });
+
+    it('rolls back what PostgreSQL refuses only at COMMIT', async () => {
+      const failing = transactions.run(async (tx) => {
+        await add(tx, 'one');
+        await tx.query(`INSERT INTO at_commit VALUES ('fail')`);
+      });
+      await expect(failing).rejects.toThrow('refused at commit');
+      expect(await valueOf('one')).toBe(0);
+    });
+  });
+
+  describe('when the connection breaks', () => {
+    it('answers 503 to a request whose backend was terminated, and serves it under its key right after', async () => {
+      const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
+      const lock = { sql: LOCK_LEVELS, values: [product.id], meanwhile: { sql: CUT_WHO_WAITS } };
+      const reply = await whileLocked(test.database, lock, () => reserve(user, product, key));
+      expect(reply).toMatchObject({ status: 503, body: { code: 'database_unavailable' }, headers: { 'retry-after': '2' } });
+      expect(await stockOf(test, product.id)).toMatchObject({ reserved: 0 });
+      expect((await reserve(user, product, key)).status).toBe(201);
+      expect(await stockOf(test, product.id)).toMatchObject({ reserved: 1 });
+    });
+
+    it('fills its pool again after all of its connections were cut', async () => {
+      const product = await aProduct(test, { initial_stock: 50 });
+      await storm(POOL_SIZE * 2, () => test.anonymous.get('/api/products'));
+      await test.database.query(CUT_ALL);
+      await untilPoolHasNoDead();
+      expect(tally(await storm(20, () => reserve(test.aUser(), product)))).toEqual({ '201': 20 });
+    });
+
+    it('survives that connections are cut under a storm: what was answered 201 is there, what was answered 503 is not', async () => {
+      const product = await aProduct(test, { initial_stock: 200 });
+      const running = storm(60, () => reserve(test.aUser(), product));
+      for (const soMany of [3, 12]) {
+        await until(async () => (await madeOf(product)) >= soMany, `${soMany} reservations are made`);
+        await test.database.query(CUT_ALL);
+      }
+      const counts = tally(await running);
+      await untilPoolHasNoDead();
+      expect(Object.keys(counts).filter((answer) => !['201', '503 database_unavailable', '500 internal_error'].includes(answer))).toEqual([]);
+      expect(counts['503 database_unavailable']).toBeGreaterThan(0);
+      const { reserved } = await stockOf(test, product.id);
+      // Only where COMMIT itself was cut nobody can say what became of it, and the answer says so.
+      expect(reserved).toBeGreaterThanOrEqual(counts['201'] ?? 0);
+      expect(reserved).toBeLessThanOrEqual((counts['201'] ?? 0) + (counts['500 internal_error'] ?? 0));
+    });
+
+    it('does not promise that nothing was changed when the connection breaks during COMMIT', async () => {
+      const lock = { sql: `SELECT FROM counters WHERE name = 'gate' FOR UPDATE`, meanwhile: { sql: CUT_WHO_WAITS } };
+      const committing = whileLocked(test.database, lock, () =>
+        transactions.run(async (tx) => {
+          await tx.query(`INSERT INTO at_commit VALUES ('wait')`);
+        }),
+      );
+      await expect(committing).rejects.toMatchObject({ code: 'internal_error', message: expect.stringContaining('not known') });
+    });
+  });
+
+  describe('when it has to wait too long', () => {
+    it('answers 503 with Retry-After to a request that does not get its lock, and changes nothing', async () => {
+      const [product, user] = [await aProduct(test), test.aUser()];
+      let asked: Promise<Reply> | undefined;
+      const lock = { sql: LOCK_LEVELS, values: [product.id], meanwhile: () => asked! };
+      const { status, body, headers } = await whileLocked(test.database, lock, () => (asked = reserve(user, product)));
+      expect([status, body.code, headers['retry-after']]).toEqual([503, 'overloaded', '1']);
+      expect(await stockOf(test, product.id)).toEqual({ available: 10, reserved: 0, total: 10 });
+      expect((await reserve(user, product)).status).toBe(201);
+    });
+  });
+
+  describe('when all connections are in use', () => {
+    it('answers 503 with Retry-After to whoever waited too long for one, and serves again when one is free', async () => {
+      const { options } = (test.app.get(DataSource, { strict: false }).driver as Driver & { master: Pool }).master;
+      const patience = options.connectionTimeoutMillis;
+      let open!: () => void;
+      const gate = new Promise<void>((resolve) => (open = resolve));
+      const held = storm(POOL_SIZE, () => transactions.run(() => gate));
+      await until(async () => (await poolSize('total')) === POOL_SIZE && (await poolSize('idle')) === 0, 'all are in use');
+      options.connectionTimeoutMillis = 50;
+      try {
+        const { status, body, headers } = await test.anonymous.get('/api/products');
+        expect([status, body.code, headers['retry-after']]).toEqual([503, 'overloaded', '1']);
+      } finally {
+        options.connectionTimeoutMillis = patience;
+        open();
+        await held;
+      }
+      expect((await test.anonymous.get('/api/products')).status).toBe(200);
+    });
+  });
+
+  it('has every connection back after a hundred failures of every kind', async () => {
+    const product = await aProduct(test, { initial_stock: 1 });
+    dataOf(await reserve(test.aUser(), product));
+    const kinds: (() => Promise<unknown>)[] = [
+      () => transactions.run(() => Promise.reject(new Error('thrown'))),
+      () => transactions.run((tx) => tx.query('SELECT FROM no_such_table')),
+      () => transactions.run((tx) => tx.query(`INSERT INTO at_commit VALUES ('fail')`)),
+      () => transactions.read((manager) => manager.query('SELECT 1 / 0')),
+      () => transactions.run((tx) => tx.query('SELECT pg_terminate_backend(pg_backend_pid())')),
+      () => reserve(test.aUser(), product).then(({ status }) => Promise.reject(new Error(String(status)))),
+    ];
+    const outcomes = await Promise.allSettled(Array.from({ length: 102 }, (_, index) => kinds[index % kinds.length]!()));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toEqual([]);
+    await untilPoolHasNoDead();
+    await expectNoLeak();
+    expect(await transactions.run(async (tx) => tx.query('SELECT 1 AS works'))).toEqual([{ works: 1 }]);
+  });
+});

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { Api, type Reply } from '../support/api';
+import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { inLine, storm, tally, whileLocked } from '../support/race';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
+
+describe('Two processes on one database', () => {
+  let test: TestApp;
+  let twin: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp();
+    twin = await startTestApp({}, test.database);
+  });
+  afterEach(() => expectReconciled(twin));
+  afterAll(async () => {
+    await twin.close();
+    await test.close();
+  });
+
+  /** A user, as each of the two processes knows them. */
+  function aUserAtBoth(): [Api, Api] {
+    const user = test.aUser();
+    return [user, new Api(twin.url, { id: user.userId, token: user.token })];
+  }
+
+  const reserve = (user: Api, productId: string, headers = {}): Promise<Reply> =>
+    user.post('/api/reservations', { product_id: productId, quantity: 1 }, headers);
+
+  it('sell 9 pieces to 9 of 60 buyers', async () => {
+    const product = await aProduct(test, { initial_stock: 9 });
+    const replies = await storm(60, (index) => reserve((index % 2 ? test : twin).aUser(), product.id));
+    expect(tally(replies)).toEqual({ '201': 9, '409 insufficient_stock': 51 });
+    for (const { body } of replies.filter(({ status }) => status === 409)) {
+      expect(body.shortages).toEqual([{ product_id: product.id, requested: 1, available: 0 }]);
+    }
+    expect(await stockOf(twin, product.id)).toEqual({ available: 0, reserved: 9, total: 9 });
+  });
+
+  it('give the last piece to the first in line, whichever process it came to', async () => {
+    const [product, [here, there]] = [await aProduct(test, { initial_stock: 1 }), aUserAtBoth()];
+    const replies = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], waiters: 2 }, () =>
+      inLine(test.database, () => reserve(there, product.id), () => reserve(here, product.id)),
+    );
+    expect(replies.map(({ status }) => status)).toEqual([201, 409]);
+  });
+
+  it('serve baskets that cross each other', async () => {
+    const products = [await aProduct(test, { initial_stock: 60 }), await aProduct(test, { initial_stock: 60 })];
+    const lines = products.map(({ id }) => ({ product_id: id, quantity: 1 }));
+    const replies = await storm(60, (index) => (index % 2 ? test : twin).aUser().post('/api/orders', { items: index % 4 < 2 ? lines : [...lines].reverse() }));
+    expect(tally(replies)).toEqual({ '201': 60 });
+  });
+
+  it('carry out one key once, and both give its answer', async () => {
+    const [product, [here, there], key] = [await aProduct(test), aUserAtBoth(), randomUUID()];
+    const replies = await storm(40, (index) => reserve(index % 2 ? here : there, product.id, { 'Idempotency-Key': key }));
+    const done = replies.filter(({ status }) => status === 201);
+    expect(done.filter(({ headers }) => headers['idempotent-replayed'] !== 'true')).toHaveLength(1);
+    expect(new Set(done.map((reply) => dataOf(reply).id)).size).toBe(1);
+    expect(replies.filter(({ status, body }) => status !== 201 && body.code !== 'idempotency_in_progress')).toEqual([]);
+    expect(await stockOf(test, product.id)).toMatchObject({ reserved: 1 });
+  });
+
+  it('give the answer of the one at the other, if it stood in line behind it', async () => {
+    const [product, [here, there], key] = [await aProduct(test), aUserAtBoth(), { 'Idempotency-Key': randomUUID() }];
+    const replies = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], waiters: 2 }, () =>
+      inLine(test.database, () => reserve(here, product.id, key), () => reserve(there, product.id, key)),
+    );
+    expect(replies.map(({ status, headers }) => [status, headers['idempotent-replayed']])).toEqual([[201, undefined], [201, 'true']]);
+    expect(replies[1]!.body.data).toEqual(replies[0]!.body.data);
+  });
+
+  it('expire every overdue hold once, orders and all, when both sweep', async () => {
+    const [product, user] = [await aProduct(test, { initial_stock: 250 }), test.aUser()];
+    const holds = await storm(20, (index) =>
+      index % 2 ? aReservation(user, product.id) : anOrder(user, product.id).then(({ reservation_id: id }) => ({ id })),
+    );
+    await Promise.all(holds.map(({ id }) => letTimePass(test, id)));
+    const expired = await storm(6, (index) => (index % 2 ? test : twin).sweep());
+    expect(expired.reduce((sum, count) => sum + count, 0)).toBe(20);
+    expect(await stockOf(test, product.id)).toEqual({ available: 250, reserved: 0, total: 250 });
+    const audit = await test.database.query(
+      `SELECT object_id FROM audit_logs WHERE action = 'reservation.expired' AND object_id = ANY($1) GROUP BY object_id HAVING count(*) = 1`,
+      [holds.map(({ id }) => id)],
+    );
+    expect(audit).toHaveLength(20);
+  });
+
+  it('sweep a backlog of more than one batch side by side', async () => {
+    const [product, user] = [await aProduct(test, { initial_stock: 230 }), test.aUser()];
+    await storm(230, () => aReservation(user, product.id));
+    await test.database.query(`UPDATE reservations SET expires_at = clock_timestamp() WHERE user_id = $1`, [user.userId]);
+    const [here, there] = await Promise.all([test.sweep(), twin.sweep()]);
+    const rest = await test.sweep();
+    expect(here + there + rest).toBe(230);
+    expect(await stockOf(test, product.id)).toEqual({ available: 230, reserved: 0, total: 230 });
+  });
+
+  it('confirm an order once, and agree on its version', async () => {
+    const [product, [here, there]] = [await aProduct(test), aUserAtBoth()];
+    const order = await anOrder(here, product.id);
+    const replies = await storm(20, (index) =>
+      (index % 2 ? here : there).patch(`/api/orders/${order.id}/status`, { status: 'confirmed' }, { 'If-Match': '"1"' }),
+    );
+    expect(tally(replies)).toEqual({ '200': 1, '412 version_mismatch': 19 });
+    expect(await stockOf(twin, product.id)).toEqual({ available: 9, reserved: 0, total: 9 });
+  });
+});

@@ -1,0 +1,159 @@
+import { Client } from 'pg';
+import type { Reply } from '../support/api';
+import { createDatabase, databaseUrl } from '../support/database';
+import { aProduct, aReservation, dataOf } from '../support/factories';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+describe('Health and metrics', () => {
+  let test: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp();
+  });
+  afterAll(() => test.close());
+
+  async function metric(name: string): Promise<number> {
+    const { text } = await test.anonymous.get('/metrics');
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+    return Number(line?.split(' ').at(-1) ?? 0);
+  }
+
+  it('says that the process runs and can serve', async () => {
+    for (const path of ['/health/live', '/health/ready']) {
+      const { status, body, headers } = await test.anonymous.get(path);
+      expect([status, body]).toEqual([200, { request_id: headers['x-request-id'], data: { status: 'ok' } }]);
+    }
+  });
+
+  it('shows metrics as Prometheus text, which every line of it is', async () => {
+    const { status, text, headers } = await test.anonymous.get('/metrics');
+    expect([status, headers['content-type']]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+    const strange = text.split('\n').filter((line) => !/^(|# (HELP|TYPE) \w+ .+|\w+(\{.+\})? [-+\w.]+)$/.test(line));
+    expect(strange).toEqual([]);
+    expect(text).toContain('process_resident_memory_bytes');
+    expect(text).toMatch(/^holdfast_database_pool_connections\{state="total"\} \d+$/m);
+  });
+
+  it('counts requests by method, route and status, not by path', async () => {
+    const counted = (labels: string): Promise<number> => metric(`holdfast_http_request_duration_seconds_count{${labels}}`);
+    const found = 'method="GET",route="/api/products/:id",status="200"';
+    const missing = 'method="GET",route="unmatched",status="404"';
+    const refused = 'method="POST",route="/api/orders",status="401"';
+    const before = [await counted(found), await counted(missing), await counted(refused)];
+
+    const product = await aProduct(test);
+    await test.anonymous.get(`/api/products/${product.id}`);
+    await test.anonymous.get(`/api/products/${product.id}`);
+    await test.anonymous.get('/not/a/path');
+    await test.anonymous.post('/api/orders', {});
+    const after = [await counted(found), await counted(missing), await counted(refused)];
+    expect(after).toEqual([before[0]! + 2, before[1]! + 1, before[2]! + 1]);
+    expect((await test.anonymous.get('/metrics')).text).not.toContain(product.id);
+  });
+
+  it('counts reservations by what became of them', async () => {
+    const product = await aProduct(test, { initial_stock: 1 });
+    const user = test.aUser();
+    const counted = (outcome: string): Promise<number> => metric(`holdfast_reservations_total{outcome="${outcome}"}`);
+    const before = { created: await counted('created'), short: await counted('short'), cancelled: await counted('cancelled') };
+    const { id } = await aReservation(user, product.id);
+    await user.post('/api/reservations', { product_id: product.id, quantity: 1 });
+    expect([await counted('created'), await counted('short')]).toEqual([before.created + 1, before.short + 1]);
+    await user.post(`/api/reservations/${id}/cancel`);
+    expect(await counted('cancelled')).toBe(before.cancelled + 1);
+  });
+
+  it('keeps the metrics for METRICS_TOKEN when that is set', async () => {
+    const guarded = await startTestApp({ METRICS_TOKEN: 'scrape-me' });
+    const ask = (authorization?: string): Promise<Reply> =>
+      guarded.anonymous.get('/metrics', authorization === undefined ? {} : { Authorization: authorization });
+    for (const wrong of [undefined, 'scrape-me', 'Bearer scrape', 'Bearer scrape-me2', 'Basic scrape-me', `Bearer ${guarded.admin.token}`]) {
+      const { status, body, headers } = await ask(wrong);
+      expect([status, body.code, headers['www-authenticate']]).toEqual([401, 'unauthenticated', 'Bearer']);
+    }
+    expect((await ask('Bearer scrape-me')).text).toContain('holdfast_http_request_duration_seconds');
+    expect((await guarded.anonymous.get('/health/ready')).status).toBe(200);
+    await guarded.close();
+  });
+});
+
+describe('Without its database', () => {
+  let test: TestApp;
+  let server: Client;
+  const name = (): string => new URL(test.database.url).pathname.slice(1);
+
+  beforeAll(async () => {
+    const database = await createDatabase();
+    database.pool.on('error', () => undefined);
+    test = await startTestApp({ LOG_LEVEL: 'silent' }, database);
+    server = new Client(databaseUrl('postgres'));
+    await server.connect();
+  });
+  afterAll(async () => {
+    await server.end();
+    await test.close();
+    await test.database.drop();
+  });
+
+  async function takeAway(): Promise<void> {
+    await server.query(`ALTER DATABASE ${name()} ALLOW_CONNECTIONS false`);
+    await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name()]);
+  }
+
+  async function giveBack(): Promise<void> {
+    await server.query(`ALTER DATABASE ${name()} ALLOW_CONNECTIONS true`);
+  }
+
+  it('says so with 503 on every route that needs it, stays alive, and recovers by itself', async () => {
+    const product = await aProduct(test);
+    const user = test.aUser();
+    await Promise.all(Array.from({ length: 20 }, () => user.get('/api/orders')));
+    await takeAway();
+
+    const line = { product_id: product.id, quantity: 1 };
+    const asked = [
+      () => test.anonymous.get('/api/products'),
+      () => test.anonymous.get(`/api/products/${product.id}`),
+      () => user.get('/api/orders'),
+      () => user.post('/api/reservations', line),
+      () => user.post('/api/reservations', line, { 'Idempotency-Key': 'k' }),
+      () => user.post('/api/orders', { items: [line] }),
+      () => test.anonymous.post('/api/auth/login', { email: 'a@example.com', password: 'x' }),
+      () => test.anonymous.post('/api/auth/register', { email: 'a@example.com', password: 'correct horse battery' }),
+      () => test.admin.get('/api/audit-logs'),
+      () => test.admin.get('/api/admin/metrics'),
+      () => test.admin.get('/api/admin/reconciliation'),
+      () => test.anonymous.get('/health/ready'),
+    ];
+    for (const ask of asked) {
+      const { body, headers } = await ask();
+      expect([body.instance, body.status, body.code]).toEqual([body.instance, 503, 'database_unavailable']);
+      expect(headers['retry-after']).toMatch(/^[1-9]\d*$/);
+      expect(JSON.stringify(body)).not.toContain(name());
+    }
+    expect((await test.anonymous.get('/health/live')).status).toBe(200);
+    expect((await test.anonymous.get('/metrics')).status).toBe(200);
+    expect((await user.get('/nothing')).status).toBe(404);
+
+    await giveBack();
+    expect((await test.anonymous.get('/health/ready')).status).toBe(200);
+    expect(dataOf(await user.post('/api/reservations', line, { 'Idempotency-Key': 'k' }))).toMatchObject({ status: 'active' });
+    const [{ rows }] = (await test.database.query<{ rows: number }>('SELECT count(*)::int AS rows FROM reservations')) as [{ rows: number }];
+    expect(rows).toBe(1);
+  });
+
+  it('answers all of many that come while connections break, and a 201 always holds', async () => {
+    const product = await aProduct(test, { initial_stock: 50 });
+    const users = Array.from({ length: 50 }, () => test.aUser());
+    const replies = Promise.all(users.map((user) => user.post('/api/reservations', { product_id: product.id, quantity: 1 })));
+    await takeAway();
+    await giveBack();
+    const statuses = (await replies).map((reply) => reply.status);
+    expect(statuses.filter((status) => ![201, 503, 500].includes(status))).toEqual([]);
+    const [row] = await test.database.query<{ reserved: number }>('SELECT reserved FROM stock_levels WHERE product_id = $1', [product.id]);
+    // A connection that broke during COMMIT leaves the outcome unknown, which is what a 500 says.
+    const made = statuses.filter((status) => status === 201).length;
+    expect(row!.reserved).toBeGreaterThanOrEqual(made);
+    expect(row!.reserved).toBeLessThanOrEqual(made + statuses.filter((status) => status === 500).length);
+    expect(dataOf(await test.admin.get('/api/admin/reconciliation'))).toMatchObject({ ok: true });
+  });
+});

@@ -1,0 +1,152 @@
+import { DataSource } from 'typeorm';
+import { migrate } from '../../src/platform/database/migrate';
+import { typeormOptions } from '../../src/platform/database/typeorm-options';
+import { createDatabase, type TestDatabase } from '../support/database';
+
+const MAIN = { id: '00000000-0000-7000-8000-000000000001', code: 'MAIN', priority: 100, is_active: true };
+const BOOKKEEPING = 'schema_migrations';
+
+/** All that our migrations could make. Indexes come and go with their tables; the book of the migrations is TypeORM's. */
+const OBJECTS = `
+  SELECT 'relation ' || relname AS name FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i' AND relname NOT LIKE '${BOOKKEEPING}%'
+  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0
+  UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
+  ORDER BY name`;
+
+const COLUMNS = `
+  SELECT attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod) || (CASE WHEN attnotnull THEN ' not null' ELSE '' END)
+    || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') AS definition
+  FROM pg_attribute
+  JOIN pg_class ON pg_class.oid = attrelid AND relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '${BOOKKEEPING}'
+  LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+  WHERE attnum > 0 AND NOT attisdropped`;
+
+/** TypeORM makes up the names of primary keys, so theirs are left out. */
+const CONSTRAINTS = `
+  SELECT conrelid::regclass || (CASE contype WHEN 'p' THEN '' ELSE ' ' || conname END) || ' ' || pg_get_constraintdef(oid) AS definition
+  FROM pg_constraint
+  WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u') AND conrelid::regclass::text <> '${BOOKKEEPING}'`;
+
+const INDEXES = `
+  SELECT pg_get_indexdef(indexrelid) AS definition FROM pg_index
+  JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'public'::regnamespace
+  WHERE NOT indisprimary`;
+
+describe('The migrations', () => {
+  let database: TestDatabase;
+  let dataSource: DataSource;
+  beforeEach(async () => {
+    database = await createDatabase({ template: 'template0' });
+    dataSource = await new DataSource(typeormOptions(database.url, 2)).initialize();
+  });
+  afterEach(async () => {
+    await dataSource.destroy();
+    await database.drop();
+  });
+
+  const up = async (): Promise<string[]> =>
+    (await dataSource.runMigrations({ transaction: 'each' })).map(({ name }) => name);
+  const objects = async (of: TestDatabase = database): Promise<string[]> =>
+    (await of.query<{ name: string }>(OBJECTS)).map(({ name }) => name);
+
+  async function definitions(of: TestDatabase): Promise<string[]> {
+    const found = await Promise.all(
+      [COLUMNS, CONSTRAINTS, INDEXES].map((sql) => of.query<{ definition: string }>(sql)),
+    );
+    return found
+      .flat()
+      .map(({ definition }) => definition)
+      .sort();
+  }
+
+  it('go up on an empty database, all the way down, and up again to the same', async () => {
+    const names = await up();
+    expect(names).toHaveLength(dataSource.migrations.length);
+    const [before, defined] = [await objects(), await definitions(database)];
+    for (const _ of names) {
+      await dataSource.undoLastMigration({ transaction: 'each' });
+    }
+    expect(await objects()).toEqual([]);
+    expect(await database.query(`SELECT * FROM ${BOOKKEEPING}`)).toEqual([]);
+    expect(await up()).toEqual(names);
+    expect(await objects()).toEqual(before);
+    expect(await definitions(database)).toEqual(defined);
+  });
+
+  it('go down one at a time, each leaving what was there before it came', async () => {
+    const steps: string[][] = [];
+    const pending = [...dataSource.migrations];
+    for (const migration of pending) {
+      dataSource.migrations.splice(0, Infinity, ...pending.slice(0, pending.indexOf(migration)));
+      await up();
+      steps.push(await objects());
+    }
+    dataSource.migrations.splice(0, Infinity, ...pending);
+    await up();
+    for (const step of steps.reverse()) {
+      await dataSource.undoLastMigration({ transaction: 'each' });
+      expect(await objects()).toEqual(step);
+    }
+  });
+
+  it('make what the entities say, as TypeORM sees it', async () => {
+    await up();
+    const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
+    expect(upQueries.map(({ query }) => query)).toEqual([]);
+  });
+
+  it('make what the entities say, to the last default, check and index', async () => {
+    await up();
+    const made = await createDatabase({ template: 'template0' });
+    const byEntities = await new DataSource(typeormOptions(made.url, 2)).initialize();
+    try {
+      await byEntities.synchronize();
+      expect(await definitions(database)).toEqual(await definitions(made));
+    } finally {
+      await byEntities.destroy();
+      await made.drop();
+    }
+  });
+
+  it('run once when many processes start at once on an empty database', async () => {
+    const done = await Promise.all(Array.from({ length: 6 }, () => migrate(database.url)));
+    expect(done.map(({ length }) => length).sort()).toEqual([0, 0, 0, 0, 0, dataSource.migrations.length]);
+    expect(await migrate(database.url)).toEqual([]);
+    const rows = await database.query<{ name: string }>(`SELECT name FROM ${BOOKKEEPING} ORDER BY id`);
+    expect(rows.map(({ name }) => name)).toEqual(done.flat());
+  });
+
+  it('bring the warehouse MAIN under the id that everybody knows', async () => {
+    await up();
+    expect(await database.query('SELECT id, code, priority, is_active FROM warehouses')).toEqual([MAIN]);
+  });
+
+  it.each(
+    ['audit_logs', 'stock_movements'].flatMap((table) =>
+      [
+        `UPDATE ${table} SET actor = actor`,
+        `DELETE FROM ${table}`,
+        `TRUNCATE ${table}`,
+        `TRUNCATE ${table} CASCADE`,
+      ].map((sql) => ({ table, sql })),
+    ),
+  )('make $table append-only: $sql is refused', async ({ table, sql }) => {
+    await up();
+    await expect(database.query(sql)).rejects.toThrow(`${table} is append-only`);
+  });
+
+  it.each([
+    { constraint: 'stock_levels_available_not_negative', sql: 'SET available = -1, total = -1' },
+    { constraint: 'stock_levels_reserved_not_negative', sql: 'SET reserved = -1, total = -1' },
+    { constraint: 'stock_levels_total_is_sum', sql: 'SET available = 1' },
+  ])('let the database itself refuse a level that cannot be, by $constraint', async ({ constraint, sql }) => {
+    await up();
+    await database.query(
+      `INSERT INTO products (id, sku, name, price, currency) VALUES ('${MAIN.id}', 'S', 'n', 1, 'EUR')`,
+    );
+    await database.query('INSERT INTO stock_levels (product_id, warehouse_id) VALUES ($1, $1)', [MAIN.id]);
+    await expect(database.query(`UPDATE stock_levels ${sql}`)).rejects.toMatchObject({ constraint });
+  });
+});

@@ -1,0 +1,116 @@
+import type { Api, Reply } from '../support/api';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+const CREDENTIALS = { email: 'nobody@example.com', password: 'correct horse battery' };
+
+async function statusesOf(times: number, ask: () => Promise<Reply>): Promise<number[]> {
+  const statuses: number[] = [];
+  for (let call = 0; call < times; call += 1) {
+    statuses.push((await ask()).status);
+  }
+  return statuses;
+}
+
+/** An application with these limits of its own, for one test. */
+async function withLimits(settings: Record<string, string>, work: (test: TestApp) => Promise<void>): Promise<void> {
+  const test = await startTestApp(settings);
+  try {
+    await work(test);
+  } finally {
+    await test.close();
+  }
+}
+
+describe('The rate limit', () => {
+  const me = (caller: Api) => () => caller.get('/api/orders');
+
+  it('counts by user, and without a valid token by address', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async ({ anonymous, aUser }) => {
+      const [ada, bob] = [aUser(), aUser()];
+      expect(await statusesOf(7, me(ada))).toEqual([200, 200, 200, 200, 200, 429, 429]);
+      expect(await statusesOf(6, me(bob))).toEqual([200, 200, 200, 200, 200, 429]);
+
+      const forged = { Authorization: 'Bearer garbage' };
+      expect(await statusesOf(3, () => anonymous.get('/api/products'))).toEqual([200, 200, 200]);
+      expect(await statusesOf(3, () => anonymous.get('/api/products', forged))).toEqual([200, 200, 429]);
+    });
+  });
+
+  it('counts whatever the route, and refusals too', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async ({ aUser }) => {
+      const user = aUser();
+      await user.get('/api/reservations');
+      await user.post('/api/reservations', {});
+      await user.post('/api/reservations/', '{', { 'Content-Type': 'application/json' });
+      await user.get('/api/audit-logs');
+      await user.send('put', '/api/orders');
+      expect((await user.get('/api/orders')).status).toBe(429);
+    });
+  });
+
+  it('answers with a problem that says when to come back', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '1' }, async ({ aUser }) => {
+      const user = aUser();
+      await user.get('/api/orders');
+      const { status, body, headers } = await user.get('/api/orders?limit=1');
+      expect(status).toBe(429);
+      expect(headers['content-type']).toBe('application/problem+json; charset=utf-8');
+      expect(body).toEqual({
+        type: '/problems/rate-limited',
+        title: 'Too many requests',
+        status: 429,
+        detail: 'More than 1 requests in a minute',
+        instance: '/api/orders',
+        code: 'rate_limited',
+        request_id: headers['x-request-id'],
+      });
+      expect(headers['retry-after']).toMatch(/^\d+$/);
+      expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+      expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60);
+    });
+  });
+
+  it('does not count health and metrics', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '2' }, async ({ anonymous }) => {
+      for (const path of ['/health/live', '/health/ready', '/metrics']) {
+        expect(await statusesOf(4, () => anonymous.get(path))).toEqual([200, 200, 200, 200]);
+      }
+      expect(await statusesOf(3, () => anonymous.get('/api/products'))).toEqual([200, 200, 429]);
+      expect((await anonymous.get('/metrics')).status).toBe(200);
+    });
+  });
+
+  it('is off at 0', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '0', LOGIN_RATE_LIMIT_PER_MINUTE: '0' }, async ({ anonymous }) => {
+      const [status] = [...new Set(await statusesOf(40, () => anonymous.get('/api/products')))];
+      expect(status).toBe(200);
+      expect([...new Set(await statusesOf(15, () => anonymous.post('/api/auth/login', CREDENTIALS)))]).toEqual([401]);
+    });
+  });
+});
+
+describe('The limit of log-ins', () => {
+  it('counts by address, whoever the caller says they are, and on its own', async () => {
+    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous, aUser }) => {
+      expect(await statusesOf(1, () => anonymous.post('/api/auth/login', CREDENTIALS))).toEqual([401]);
+      expect(await statusesOf(1, () => aUser().post('/api/auth/login/', CREDENTIALS))).toEqual([401]);
+      expect(await statusesOf(1, () => anonymous.post('/api/auth/%6Cogin', {}))).toEqual([400]);
+      expect((await aUser().post('/api/auth/login', CREDENTIALS)).body.code).toBe('rate_limited');
+      expect((await anonymous.post('/api/auth/register', CREDENTIALS)).status).toBe(201);
+      expect((await anonymous.post('/api/auth/login', CREDENTIALS)).status).toBe(429);
+    });
+  });
+
+  it('is not eased by a greater general limit, nor does it use that up', async () => {
+    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '2', RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous }) => {
+      expect(await statusesOf(3, () => anonymous.post('/api/auth/login', CREDENTIALS))).toEqual([401, 401, 429]);
+      expect(await statusesOf(4, () => anonymous.get('/api/products'))).toEqual([200, 200, 200, 429]);
+    });
+  });
+
+  it('leaves log-ins to the general limit at 0', async () => {
+    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '0', RATE_LIMIT_PER_MINUTE: '2' }, async ({ anonymous }) => {
+      expect(await statusesOf(3, () => anonymous.post('/api/auth/login', CREDENTIALS))).toEqual([401, 401, 429]);
+    });
+  });
+});

@@ -1,0 +1,209 @@
+import type { Api } from '../support/api';
+import { rowCounts } from '../support/database';
+import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+const MAIN = '00000000-0000-7000-8000-000000000001';
+const SYSTEM = 'system:reservation-expiry';
+
+/** So many overdue holds of one piece of each product, with the levels and the ledger that belong to them. */
+const OVERDUE_HOLDS = `
+  WITH held AS (
+    INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'active', clock_timestamp() - number * interval '1 millisecond', 1, 'EUR'
+    FROM generate_series(1, $2::int) AS number RETURNING id
+  ), items AS (
+    INSERT INTO reservation_items (reservation_id, product_id, warehouse_id, quantity, unit_price)
+    SELECT held.id, product_id, '${MAIN}', 1, 1 FROM held, unnest($1::uuid[]) AS product_id RETURNING reservation_id, product_id
+  ), moved AS (
+    INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, reservation_id, actor, request_id)
+    SELECT gen_random_uuid(), product_id, '${MAIN}', 'reserve', -1, 1, 0, 0, reservation_id, 'system:test', gen_random_uuid() FROM items
+  )
+  UPDATE stock_levels SET available = available - $2, reserved = reserved + $2 WHERE product_id = ANY($1)`;
+
+describe('The sweep', () => {
+  let test: TestApp;
+  let admin: Api;
+  beforeAll(async () => {
+    test = await startTestApp();
+    admin = test.admin;
+  });
+  // What one test leaves overdue must not be counted by the next.
+  afterEach(async () => {
+    await test.sweep();
+    await expectReconciled(test);
+  });
+  afterAll(() => test.close());
+
+  async function anOverdue(productId: string, quantity = 1): Promise<string> {
+    const { id } = await aReservation(test.aUser(), productId, { quantity });
+    await letTimePass(test, id);
+    return id;
+  }
+
+  async function countOf(productId: string, status: string): Promise<number> {
+    const [row] = await test.database.query<{ count: number }>(
+      `SELECT count(*)::int FROM reservations JOIN reservation_items ON reservation_id = id WHERE product_id = $1 AND status = $2`,
+      [productId, status],
+    );
+    return row!.count;
+  }
+
+  /** Runs an attempt while another transaction holds a row, and lets it go afterwards. */
+  async function whileHeld<T>(table: 'orders' | 'reservations', id: string, attempt: () => Promise<T>): Promise<T> {
+    const client = await test.database.pool.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [id]);
+      return await attempt();
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+  }
+
+  it('expires exactly the holds whose time is over, and gives their stock back', async () => {
+    const { id: product } = await aProduct(test);
+    const overdue = [await anOverdue(product, 2), await anOverdue(product, 3)];
+    const active = await aReservation(test.aUser(), product, { quantity: 4 });
+    expect(await test.sweep()).toBe(2);
+    expect([await countOf(product, 'expired'), await countOf(product, 'active')]).toEqual([2, 1]);
+    expect(await stockOf(test, product)).toEqual({ available: 6, reserved: 4, total: 10 });
+    expect(dataOf(await admin.get(`/api/reservations/${active.id}`)).status).toBe('active');
+    const movements = dataOf(await admin.get(`/api/products/${product}/stock-movements`)).filter(
+      ({ kind }: { kind: string }) => kind === 'expire',
+    );
+    expect(new Set(movements.map((row: { reservation_id: string }) => row.reservation_id))).toEqual(new Set(overdue));
+    expect(movements).toEqual([expect.objectContaining({ actor: SYSTEM }), expect.objectContaining({ actor: SYSTEM })]);
+    for (const id of overdue) {
+      const [row] = dataOf(await admin.get(`/api/audit-logs?object_id=${id}`));
+      expect(row).toMatchObject({
+        action: 'reservation.expired',
+        actor: SYSTEM,
+        old_value: { status: 'active' },
+        new_value: { status: 'expired' },
+      });
+      expect(row.request_id).toBe(movements[0].request_id);
+    }
+  });
+
+  it('cancels the pending order behind an expired hold', async () => {
+    const { id: product } = await aProduct(test);
+    const user = test.aUser();
+    const order = await anOrder(user, product, 3);
+    await letTimePass(test, order.reservation_id);
+    expect(await test.sweep()).toBe(1);
+    expect(dataOf(await user.get(`/api/orders/${order.id}`))).toMatchObject({
+      status: 'cancelled',
+      version: order.version + 1,
+    });
+    expect(dataOf(await user.get(`/api/orders/${order.id}/history`))).toMatchObject([
+      { from: 'pending', to: 'cancelled', actor: SYSTEM },
+    ]);
+    const [row] = dataOf(await admin.get(`/api/audit-logs?object_id=${order.id}`));
+    expect(row).toMatchObject({
+      action: 'order.status_changed',
+      actor: SYSTEM,
+      old_value: { status: 'pending' },
+      new_value: { status: 'cancelled' },
+    });
+    expect(await stockOf(test, product)).toEqual({ available: 10, reserved: 0, total: 10 });
+  });
+
+  it('finds nothing the second time, and writes nothing', async () => {
+    await anOverdue((await aProduct(test)).id);
+    expect(await test.sweep()).toBe(1);
+    const before = await rowCounts(test.database);
+    expect(await test.sweep()).toBe(0);
+    expect(await rowCounts(test.database)).toEqual(before);
+  });
+
+  it('leaves alone what was committed or cancelled in time', async () => {
+    const { id: product } = await aProduct(test);
+    const user = test.aUser();
+    for (const end of ['commit', 'cancel']) {
+      const { id } = await aReservation(user, product);
+      dataOf(await user.post(`/api/reservations/${id}/${end}`));
+      await letTimePass(test, id);
+    }
+    expect(await test.sweep()).toBe(0);
+    expect([await countOf(product, 'committed'), await countOf(product, 'cancelled')]).toEqual([1, 1]);
+  });
+
+  it('expires each hold once when two processes sweep at once', async () => {
+    const other = await startTestApp({}, test.database);
+    try {
+      const { id: product } = await aProduct(test, { initial_stock: 1000 });
+      await test.database.query(OVERDUE_HOLDS, [[product], 1000]);
+      const [one, two] = await Promise.all([test.sweep(), other.sweep()]);
+      // Whichever finds all of a batch in the other's hands leaves the rest to it.
+      expect(one + two).toBe(1000);
+      expect(await countOf(product, 'expired')).toBe(1000);
+      const [row] = await test.database.query(
+        `SELECT count(*)::int AS rows, count(DISTINCT reservation_id)::int AS reservations FROM stock_movements WHERE product_id = $1 AND kind = 'expire'`,
+        [product],
+      );
+      expect(row).toEqual({ rows: 1000, reservations: 1000 });
+      expect(await stockOf(test, product)).toEqual({ available: 1000, reserved: 0, total: 1000 });
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('skips a hold that another transaction works on, and comes back for it', async () => {
+    const { id: product } = await aProduct(test);
+    const [held] = [await anOverdue(product), await anOverdue(product), await anOverdue(product)];
+    expect(await whileHeld('reservations', held, () => test.sweep())).toBe(2);
+    expect(await countOf(product, 'active')).toBe(1);
+    expect(await test.sweep()).toBe(1);
+  });
+
+  it('skips a hold whose order another transaction works on, and comes back for it', async () => {
+    const { id: product } = await aProduct(test);
+    const user = test.aUser();
+    const [held, free] = [await anOrder(user, product), await anOrder(user, product)];
+    await letTimePass(test, held.reservation_id);
+    await letTimePass(test, free.reservation_id);
+    expect(await whileHeld('orders', held.id, () => test.sweep())).toBe(1);
+    expect(dataOf(await user.get(`/api/orders/${held.id}`)).status).toBe('pending');
+    expect(await test.sweep()).toBe(1);
+    expect(dataOf(await user.get(`/api/orders/${held.id}`)).status).toBe('cancelled');
+  });
+
+  it('copes with holds of very many items', async () => {
+    const products = await Promise.all(Array.from({ length: 40 }, () => aProduct(test, { initial_stock: 200 })));
+    const ids = products.map(({ id }) => id);
+    await test.database.query(OVERDUE_HOLDS, [ids, 200]);
+    expect(await test.sweep()).toBe(200);
+    expect(await stockOf(test, ids[0]!)).toEqual({ available: 200, reserved: 0, total: 200 });
+  });
+
+  it('is not needed by a reservation that reclaims more holds than a batch has', async () => {
+    const { id: product_id } = await aProduct(test, { initial_stock: 450 });
+    await test.database.query(OVERDUE_HOLDS, [[product_id], 450]);
+    expect((await test.aUser().post('/api/reservations', { product_id, quantity: 450 })).status).toBe(201);
+    expect(await countOf(product_id, 'expired')).toBe(450);
+  });
+
+  it('ends 10 000 overdue holds in one run, and lets others reserve the same product meanwhile', async () => {
+    const { id: product_id } = await aProduct(test, { initial_stock: 20_000 });
+    await test.database.query(OVERDUE_HOLDS, [[product_id], 10_000]);
+    await expectReconciled(test);
+    let isRunning = true;
+    const sweeping = test.sweep().finally(() => {
+      isRunning = false;
+    });
+    let made = 0;
+    const seen = new Set<number>();
+    while (isRunning) {
+      expect((await test.aUser().post('/api/reservations', { product_id, quantity: 1 })).status).toBe(201);
+      made += 1;
+      seen.add(await countOf(product_id, 'expired'));
+    }
+    expect(await sweeping).toBe(10_000);
+    // Several states between none and all: the run was not one transaction.
+    expect([...seen].filter((expired) => expired > 0 && expired < 10_000).length).toBeGreaterThan(1);
+    expect([await countOf(product_id, 'expired'), await countOf(product_id, 'active')]).toEqual([10_000, made]);
+    expect(await stockOf(test, product_id)).toEqual({ available: 20_000 - made, reserved: made, total: 20_000 });
+  }, 60_000);
+});
