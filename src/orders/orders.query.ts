@@ -48,7 +48,7 @@ export function findOrders(manager: EntityManager, filters: OrderFilters, count:
 
 /** The items of all these orders. One statement. */
 export async function findItems(manager: EntityManager, orderIds: string[]): Promise<Map<string, OrderItem[]>> {
-  const items = await manager.find(OrderItem, { where: { orderId: In(orderIds) }, order: { sku: 'ASC', warehouseId: 'ASC' } });
+  const items = await manager.find(OrderItem, { where: { orderId: In(orderIds) }, order: { productId: 'ASC', warehouseId: 'ASC' } });
   return groupBy(items, (item) => item.orderId);
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Api } from '../support/api';
 import { rowCounts } from '../support/database';
-import { aProduct, aReservation, aWarehouse, dataOf, type Product, stockUp } from '../support/factories';
+import { aProduct, aReservation, aWarehouse, dataOf, stockUp } from '../support/factories';
 import { startTestApp, type TestApp, unique } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';

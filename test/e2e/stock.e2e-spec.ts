@@ -5,7 +5,7 @@ import { aProduct, aReservation, aWarehouse, dataOf, expectReconciled, stockOf, 
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
-const MAX_INTEGER = 2_147_483_647;
+const MAX_STOCK = 1_000_000_000;
 const NOT_FOUND = { status: 404, code: 'not_found' };
 
 /** The problem of a request whose only fault is this field. */
@@ -127,7 +127,7 @@ describe('Stock', () => {
     });
 
     it('never grows beyond what the database can count', async () => {
-      const { id } = await aProduct(test, { initial_stock: MAX_INTEGER });
+      const { id } = await aProduct(test, { initial_stock: MAX_STOCK });
       await expectRefused(() => adjust(id, { delta: 1 }), wrong('delta'));
     });
 
@@ -213,7 +213,7 @@ describe('Stock', () => {
     });
 
     it('never brings a level above what the database can count', async () => {
-      const { id: product_id } = await aProduct(test, { initial_stock: MAX_INTEGER });
+      const { id: product_id } = await aProduct(test, { initial_stock: MAX_STOCK });
       const { id } = await aWarehouse(test);
       await stockUp(test, product_id, 1, id);
       const body = { product_id, from_warehouse_id: id, to_warehouse_id: MAIN, quantity: 1 };

@@ -1,13 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsISO4217CurrencyCode, IsUppercase, IsUUID, ValidateIf } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
-import { IsMoney, IsText, IsWholeNumber, MAX_INTEGER, Optional, QueryBoolean } from '../../platform/http/validators';
+import { IsMoney, IsText, IsWholeNumber, Optional, QueryBoolean } from '../../platform/http/validators';
+import { MAX_STOCK } from '../stock/stock.dto';
 import type { Product } from './product.entity';
 
 export const DEFAULT_CURRENCY = 'EUR';
 const PRICE = { max: '999999999999.99' };
 const PRICE_DOCS = { type: 'string', pattern: '^\\d{1,12}(\\.\\d{1,2})?$', example: '19.90', description: 'A decimal with at most two places, as a string or a number.' } as const;
-const STOCK_DOCS = { type: 'integer', minimum: 0, maximum: MAX_INTEGER } as const;
+const STOCK_DOCS = { type: 'integer', minimum: 0, maximum: MAX_STOCK } as const;
 
 export class CreateProductBody {
   @ApiProperty({ example: 'MUG-BLUE', maxLength: 64 })
@@ -35,12 +36,12 @@ export class CreateProductBody {
 
   @ApiPropertyOptional({ ...STOCK_DOCS, default: 0 })
   @Optional()
-  @IsWholeNumber({ min: 0, max: MAX_INTEGER })
+  @IsWholeNumber({ min: 0, max: MAX_STOCK })
   low_stock_threshold?: number;
 
   @ApiPropertyOptional({ ...STOCK_DOCS, default: 0, example: 100 })
   @Optional()
-  @IsWholeNumber({ min: 0, max: MAX_INTEGER })
+  @IsWholeNumber({ min: 0, max: MAX_STOCK })
   initial_stock?: number;
 
   @ApiPropertyOptional({ format: 'uuid', description: 'Where the initial stock lies. Left out: the warehouse MAIN.' })
@@ -72,7 +73,7 @@ export class UpdateProductBody {
 
   @ApiPropertyOptional(STOCK_DOCS)
   @Optional()
-  @IsWholeNumber({ min: 0, max: MAX_INTEGER })
+  @IsWholeNumber({ min: 0, max: MAX_STOCK })
   low_stock_threshold?: number;
 }
 

@@ -16,7 +16,7 @@ import { StockLedger } from '../stock/stock-ledger';
 import type { StockLevel } from '../stock/stock.entity';
 import { lockLevelsOf } from '../stock/stock.locks';
 import { Warehouse } from '../warehouses/warehouse.entity';
-import { allocate, type Supply } from './allocation';
+import { allocate, type Allotment, type Supply } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { assertWarehouses, currencyOf, type Line } from './reservation-lines';
 import { Reservation, ReservationItem, type ReservationView } from './reservation.entity';
@@ -70,7 +70,7 @@ export class ReservationHolds {
     if (shortages.length > 0) {
       throw await shortfallTx(tx, shortages);
     }
-    const items = allotments.map((allotment) => {
+    const items = allotments.sort(byLevel).map((allotment) => {
       const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
       return { ...allotment, sku, name, unitPrice };
     });
@@ -193,6 +193,11 @@ async function insertTx(tx: Tx, { ttlSeconds, orderId, ...draft }: Draft): Promi
   };
   await tx.insert(Reservation, reservation);
   return reservation;
+}
+
+/** The one order in which items are shown, whoever asks. */
+function byLevel(left: Allotment, right: Allotment): number {
+  return left.productId.localeCompare(right.productId) || left.warehouseId.localeCompare(right.warehouseId);
 }
 
 function byId<Row extends { id: string }>(rows: readonly Row[]): Map<string, Row> {

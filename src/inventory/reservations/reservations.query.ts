@@ -24,7 +24,7 @@ const ITEMS = `
     item.warehouse_id AS "warehouseId", item.quantity, item.unit_price AS "unitPrice"
   FROM reservation_items AS item JOIN products AS product ON product.id = item.product_id
   WHERE item.reservation_id = ANY($1)
-  ORDER BY product.sku, item.warehouse_id`;
+  ORDER BY item.product_id, item.warehouse_id`;
 
 export interface ReservationFilters {
   userId?: string;

@@ -4,6 +4,12 @@ import { IsText, IsWholeNumber, Optional } from '../../platform/http/validators'
 import { MOVEMENT_KINDS, type MovementKind, type StockLevel, type StockMovement } from './stock.entity';
 import { ValidateBy } from 'class-validator';
 
+/**
+ * The most that may be put into one warehouse of one product: half of what the column holds, so that what was sold and
+ * is cancelled can always come back.
+ */
+export const MAX_STOCK = 1_000_000_000;
+
 /** The most pieces that one operation moves, and that one line of a reservation asks for. */
 export const MAX_PIECES = 1_000_000;
 

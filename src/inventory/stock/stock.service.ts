@@ -7,7 +7,6 @@ import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors'
 import { Answer } from '../../platform/http/answer';
 import { Keyset } from '../../platform/http/cursor';
 import type { Page, PageQuery } from '../../platform/http/page';
-import { MAX_INTEGER } from '../../platform/http/validators';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Product } from '../products/product.entity';
@@ -17,6 +16,7 @@ import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { StockLedger } from './stock-ledger';
 import {
   type AdjustStockBody,
+  MAX_STOCK,
   type StockLevelResponse,
   type StockMovementResponse,
   toStockLevelResponse,
@@ -153,8 +153,8 @@ async function assertFitsTx(tx: Tx, level: StockLevel, delta: number, field: str
     const { productId: product_id, warehouseId: warehouse_id, available } = level;
     throw await shortfallTx(tx, [{ product_id, warehouse_id, requested: -delta, available }]);
   }
-  if (level.total + delta > MAX_INTEGER) {
-    throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_INTEGER}` });
+  if (level.total + delta > MAX_STOCK) {
+    throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_STOCK}` });
   }
 }
 

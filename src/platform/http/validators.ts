@@ -3,9 +3,6 @@ import { Transform } from 'class-transformer';
 import { Matches, MaxLength, MinLength, ValidateBy, ValidateIf, IsBoolean, IsInt, IsString, Max, Min, isEmail } from 'class-validator';
 import { isMoney, toCents } from '../money';
 
-/** The largest value of PostgreSQL's `integer`. */
-export const MAX_INTEGER = 2_147_483_647;
-
 /** The field may be left out. Null does not count as left out: it is refused, so that nothing is silently ignored. */
 export function Optional(): PropertyDecorator {
   return ValidateIf((_object, value) => value !== undefined);
