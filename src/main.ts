@@ -48,8 +48,9 @@ async function listen(app: NestFastifyApplication, { port, host }: AppConfig): P
 function stopOnSignal(app: NestFastifyApplication, database: Database): void {
   let isStopping = false;
   const stop = async (signal: string): Promise<void> => {
+    // Ctrl-C arrives twice: from the terminal, and from npm. The deadline is for what hangs.
     if (isStopping) {
-      process.exit(1);
+      return;
     }
     isStopping = true;
     log.info({ signal }, 'stopping: requests in flight are served first');

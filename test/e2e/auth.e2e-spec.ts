@@ -153,11 +153,11 @@ describe('A token', () => {
     const other = await startTestApp({ JWT_TTL_SECONDS: '120' });
     const credentials = { email: anEmail(), password: PASSWORD };
     await other.anonymous.post('/api/auth/register', credentials);
-    const { access_token: token, expires_in: seconds } = dataOf(await other.anonymous.post('/api/auth/login', credentials));
+    const { access_token: token, expires_in: seconds } = (await other.anonymous.post('/api/auth/login', credentials)).body.data;
+    await other.close();
     const payload = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
     expect([seconds, payload.exp - payload.iat]).toEqual([120, 120]);
     expect(Object.keys(payload).sort()).toEqual(['exp', 'iat', 'role', 'sub']);
-    await other.close();
   });
 });
 

@@ -62,8 +62,16 @@ describe('Health and metrics', () => {
     expect(await counted('cancelled')).toBe(before.cancelled + 1);
   });
 
-  it('keeps the metrics for METRICS_TOKEN when that is set', async () => {
-    const guarded = await startTestApp({ METRICS_TOKEN: 'scrape-me' });
+});
+
+describe('With METRICS_TOKEN set', () => {
+  let guarded: TestApp;
+  beforeAll(async () => {
+    guarded = await startTestApp({ METRICS_TOKEN: 'scrape-me' });
+  });
+  afterAll(() => guarded.close());
+
+  it('shows the metrics for that token alone', async () => {
     const ask = (authorization?: string): Promise<Reply> =>
       guarded.anonymous.get('/metrics', authorization === undefined ? {} : { Authorization: authorization });
     for (const wrong of [undefined, 'scrape-me', 'Bearer scrape', 'Bearer scrape-me2', 'Basic scrape-me', `Bearer ${guarded.admin.token}`]) {
@@ -72,7 +80,6 @@ describe('Health and metrics', () => {
     }
     expect((await ask('Bearer scrape-me')).text).toContain('holdfast_http_request_duration_seconds');
     expect((await guarded.anonymous.get('/health/ready')).status).toBe(200);
-    await guarded.close();
   });
 });
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { RequestContext } from '../../src/platform/context/request-context';
 import type { Reply } from '../support/api';
@@ -87,6 +88,25 @@ describe('The same request id', () => {
     const written = { request_id: id, actor: `user:${admin.userId}` };
     expect(await auditOf(product.id)).toEqual([written]);
     expect(await database.query('SELECT request_id, actor FROM stock_movements WHERE product_id = $1', [product.id])).toEqual([written]);
+  });
+
+  it('stands there too when the body came after the head of its request', async () => {
+    const id = randomUUID();
+    const body = JSON.stringify({ sku: randomUUID(), name: 'Mug', price: 1 });
+    const headers = {
+      Authorization: `Bearer ${test.admin.token}`,
+      'Content-Type': 'application/json',
+      'Content-Length': body.length,
+      'X-Request-Id': id,
+      Expect: '100-continue',
+    };
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const call = httpRequest(`${test.url}/api/products`, { method: 'POST', headers }, (reply) => resolve(reply.resume().statusCode));
+      // The server says this when it has read the head, so the body arrives by an event of its own.
+      call.on('continue', () => call.end(body)).on('error', reject).flushHeaders();
+    });
+    const rows = await test.database.query<Written>('SELECT request_id, actor FROM audit_logs WHERE request_id = $1', [id]);
+    expect([status, rows]).toEqual([201, [{ request_id: id, actor: `user:${test.admin.userId}` }]]);
   });
 
   it('stays with its own request while many run at once', async () => {
