@@ -41,7 +41,8 @@ main().catch((error: Error) => {
 
 async function main(): Promise<void> {
   const { attempts, stock, ...server } = readArguments();
-  const target = server.url === undefined ? await startServer() : { ...server, url: server.url, stop: async () => undefined };
+  const target =
+    server.url === undefined ? await startServer() : { ...server, url: server.url, stop: async () => undefined };
   try {
     const isAsExpected = await run(target, attempts, stock);
     process.exitCode = isAsExpected ? 0 : 1;
@@ -52,7 +53,14 @@ async function main(): Promise<void> {
 
 function readArguments(): { attempts: number; stock: number; url?: string; email: string; password: string } {
   const text = { type: 'string' } as const;
-  const options = { attempts: text, stock: text, url: text, email: text, password: text, help: { type: 'boolean' } } as const;
+  const options = {
+    attempts: text,
+    stock: text,
+    url: text,
+    email: text,
+    password: text,
+    help: { type: 'boolean' },
+  } as const;
   const { values } = parseArgs({ options });
   if (values.help) {
     process.stdout.write(USAGE);
@@ -62,7 +70,13 @@ function readArguments(): { attempts: number; stock: number; url?: string; email
   if (url !== undefined && password === '') {
     throw new Error('--url needs --password (or ADMIN_PASSWORD) of an administrator');
   }
-  return { attempts: wholeNumber('--attempts', attempts, 1), stock: wholeNumber('--stock', stock, 0), url, email, password };
+  return {
+    attempts: wholeNumber('--attempts', attempts, 1),
+    stock: wholeNumber('--stock', stock, 0),
+    url,
+    email,
+    password,
+  };
 }
 
 function wholeNumber(name: string, value: string, min: number): number {
@@ -77,7 +91,12 @@ async function startServer(): Promise<Target> {
   const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-chaos-'));
   const database = await startEmbeddedPostgres({ dataDir });
   const admin = { email: 'chaos@holdfast.local', password: randomBytes(15).toString('base64url') };
-  const settings = { ADMIN_EMAIL: admin.email, ADMIN_PASSWORD: admin.password, RATE_LIMIT_PER_MINUTE: '0', LOG_LEVEL: 'warn' };
+  const settings = {
+    ADMIN_EMAIL: admin.email,
+    ADMIN_PASSWORD: admin.password,
+    RATE_LIMIT_PER_MINUTE: '0',
+    LOG_LEVEL: 'warn',
+  };
   const config = loadConfig({ ...settings, DATABASE_URL: database.url });
   log.level = config.logLevel;
   await migrate(database.url);
@@ -96,7 +115,11 @@ async function startServer(): Promise<Target> {
 async function run({ url, email, password }: Target, attempts: number, stock: number): Promise<boolean> {
   const { access_token: token } = await call(`${url}/api/auth/login`, { email, password });
   const sku = `CHAOS-${randomBytes(6).toString('hex')}`;
-  const product = await call(`${url}/api/products`, { sku, name: 'The last pieces', price: '1.00', initial_stock: stock }, token);
+  const product = await call(
+    `${url}/api/products`,
+    { sku, name: 'The last pieces', price: '1.00', initial_stock: stock },
+    token,
+  );
   const outcomes = await Promise.all(Array.from({ length: attempts }, () => attempt(url, product.id, token)));
   const final = await call(`${url}/api/products/${product.id}`, undefined, token);
   const succeeded = outcomes.filter((outcome) => outcome === 'reserved').length;
@@ -106,10 +129,17 @@ async function run({ url, email, password }: Target, attempts: number, stock: nu
       `Final available_stock: ${final.available_stock}\nFinal reserved_stock: ${final.reserved_stock}\n`,
   );
   if (unexpected.length > 0) {
-    process.stderr.write(`${unexpected.length} attempts failed for another reason: ${[...new Set(unexpected)].join(', ')}\n`);
+    process.stderr.write(
+      `${unexpected.length} attempts failed for another reason: ${[...new Set(unexpected)].join(', ')}\n`,
+    );
   }
   const sold = Math.min(stock, attempts);
-  return unexpected.length === 0 && succeeded === sold && final.reserved_stock === sold && final.available_stock === stock - sold;
+  return (
+    unexpected.length === 0 &&
+    succeeded === sold &&
+    final.reserved_stock === sold &&
+    final.available_stock === stock - sold
+  );
 }
 
 /** One buyer: `reserved`, the code of the problem, or what broke on the way. */
@@ -124,7 +154,13 @@ async function attempt(url: string, productId: string, token: string): Promise<s
 }
 
 // The few members that are read here differ from call to call.
-async function call(url: string, body?: object, token?: string): Promise<Record<string, string> & { available_stock: number; reserved_stock: number; id: string; access_token: string }> {
+async function call(
+  url: string,
+  body?: object,
+  token?: string,
+): Promise<
+  Record<string, string> & { available_stock: number; reserved_stock: number; id: string; access_token: string }
+> {
   const response = await (body ? post(url, body, token) : fetch(url, { headers: authorization(token) }));
   const answer = (await response.json()) as { data: never; code?: string; detail?: string };
   if (!response.ok) {

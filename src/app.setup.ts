@@ -19,7 +19,10 @@ export interface AppParts {
 }
 
 /** Puts the whole application together, ready to listen: what `main` and the tests share. */
-export async function createApp({ config, databaseUrl, secrets }: AppParts, options: AppOptions): Promise<NestFastifyApplication> {
+export async function createApp(
+  { config, databaseUrl, secrets }: AppParts,
+  options: AppOptions,
+): Promise<NestFastifyApplication> {
   const tokens = new AccessTokens(secrets.jwtSecret, config.jwtTtlSeconds);
   const metrics = new Metrics();
   const server = createHttpServer(tokens, metrics);
@@ -45,6 +48,7 @@ async function secureHeaders(server: FastifyInstance): Promise<void> {
         defaultSrc: ["'self'"],
         scriptSrc: ["'self'"],
         styleSrc: ["'self'", "'unsafe-inline'"],
+        fontSrc: ["'self'", 'data:'],
         imgSrc: ["'self'", 'data:'],
         workerSrc: ["'self'", 'blob:'],
         upgradeInsecureRequests: null,

@@ -4,6 +4,7 @@ import { AuthService } from './auth/auth.service';
 import type { AppConfig } from './platform/config/app-config';
 import { RequestContext } from './platform/context/request-context';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres/embedded-postgres';
+import { Duplicate } from './platform/errors/domain-errors';
 import { log } from './platform/logging/logger';
 
 const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
@@ -46,6 +47,14 @@ export async function ensureAdmin(app: NestFastifyApplication, config: AppConfig
     return { email: adminEmail };
   }
   const password = adminPassword ?? randomBytes(15).toString('base64url');
-  await app.get(RequestContext).runAsSystem('bootstrap', () => auth.createAdmin(adminEmail, password));
+  try {
+    await app.get(RequestContext).runAsSystem('bootstrap', () => auth.createAdmin(adminEmail, password));
+  } catch (error) {
+    // Another process that starts at the same moment was faster: the password that it shows is the one.
+    if (error instanceof Duplicate) {
+      return { email: adminEmail };
+    }
+    throw error;
+  }
   return { email: adminEmail, newPassword: adminPassword === undefined ? password : undefined };
 }

@@ -18,7 +18,10 @@ async function main(): Promise<void> {
   const database = await openDatabase(config);
   try {
     await migrate(database.url);
-    const app = await createApp({ config, databaseUrl: database.url, secrets: await loadSecrets(config) }, { cronJobs: false });
+    const app = await createApp(
+      { config, databaseUrl: database.url, secrets: await loadSecrets(config) },
+      { cronJobs: false },
+    );
     const expired = await app.get(ReservationExpiry, { strict: false }).sweep();
     process.stdout.write(`Expired ${expired} overdue ${expired === 1 ? 'reservation' : 'reservations'}.\n`);
     await app.close();

@@ -22,7 +22,10 @@ async function main(): Promise<void> {
     log.level = config.logLevel;
     database = await openDatabase(config);
     await migrate(database.url);
-    app = await createApp({ config, databaseUrl: database.url, secrets: await loadSecrets(config) }, { cronJobs: true });
+    app = await createApp(
+      { config, databaseUrl: database.url, secrets: await loadSecrets(config) },
+      { cronJobs: true },
+    );
     const admin = await ensureAdmin(app, config);
     await listen(app, config);
     stopOnSignal(app, database);
@@ -77,6 +80,8 @@ function announce(app: NestFastifyApplication, config: AppConfig, admin: Admin |
     ['Admin', admin?.email],
     ['Password', admin?.newPassword && `${admin.newPassword}   (shown this once)`],
   ];
-  const table = lines.filter(([, value]) => value !== undefined).map(([name, value]) => `  ${name!.padEnd(10)}${value}`);
+  const table = lines
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `  ${name!.padEnd(10)}${value}`);
   process.stdout.write(`\nHoldfast is ready. Ctrl-C stops it.\n\n${table.join('\n')}\n\n`);
 }

@@ -74,12 +74,15 @@ describe('The architecture', () => {
 
   it('reads the environment in platform/config only', () => {
     // The embedded server hands its environment on to the programs that it starts.
-    const isAllowed = (name: string): boolean => name.startsWith('platform/config/') || name.startsWith('platform/embedded-postgres/');
+    const isAllowed = (name: string): boolean =>
+      name.startsWith('platform/config/') || name.startsWith('platform/embedded-postgres/');
     expect(filesWith(/process\.env/, isAllowed)).toEqual([]);
   });
 
   it('knows HTTP statuses of failures in platform/errors only', () => {
-    expect(filesWith(/HttpStatus|\.getStatus\(|extends HttpException/, (name) => name.startsWith('platform/errors/'))).toEqual([]);
+    expect(
+      filesWith(/HttpStatus|\.getStatus\(|extends HttpException/, (name) => name.startsWith('platform/errors/')),
+    ).toEqual([]);
   });
 
   it('leaves the time to the database', () => {
@@ -89,7 +92,9 @@ describe('The architecture', () => {
   });
 
   it('has no barrel, no common folder, no forwardRef and no synchronize', () => {
-    expect(files.filter(({ name }) => /(^|\/)(index|common|utils)(\/|$)/.test(name)).map(({ name }) => name)).toEqual([]);
+    expect(files.filter(({ name }) => /(^|\/)(index|common|utils)(\/|$)/.test(name)).map(({ name }) => name)).toEqual(
+      [],
+    );
     expect(filesWith(/forwardRef|synchronize: true|eager: true|cascade:/, () => false)).toEqual([]);
   });
 });
@@ -100,7 +105,9 @@ function sourceFiles(): SourceFile[] {
     .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'))
     .map((path) => {
       const text = readFileSync(join(SRC, path), 'utf8');
-      const imports = [...text.matchAll(/(?:from|import|import\(|require\() ?'(\.[^']*)'/g)].map((match) => relative(SRC, join(SRC, dirname(path), match[1]!)));
+      const imports = [...text.matchAll(/(?:from|import|import\(|require\() ?'(\.[^']*)'/g)].map((match) =>
+        relative(SRC, join(SRC, dirname(path), match[1]!)),
+      );
       return { name: path.replace(/\.ts$/, ''), text, imports };
     });
 }
@@ -118,7 +125,9 @@ function crossings(): { from: string; to: string }[] {
 }
 
 function importsOfTop(): { from: string; to: string }[] {
-  return files.filter(({ name }) => moduleOf(name) === '').flatMap(({ name, imports }) => imports.map((to) => ({ from: name, to })));
+  return files
+    .filter(({ name }) => moduleOf(name) === '')
+    .flatMap(({ name, imports }) => imports.map((to) => ({ from: name, to })));
 }
 
 /** Takes away, again and again, the files that import nothing that is left: what remains is cycles and what leads to them. */

@@ -42,7 +42,12 @@ export class StockTotalsResponse {
 }
 
 export class BusinessMetricsResponse {
-  @ApiProperty({ type: 'object', additionalProperties: { type: 'integer' }, example: { pending: 2, confirmed: 5 }, description: 'Every status, also those with none.' })
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'integer' },
+    example: { pending: 2, confirmed: 5 },
+    description: 'Every status, also those with none.',
+  })
   orders_by_status!: Record<string, number>;
 
   @ApiProperty({ type: [RevenueResponse], description: 'One for each currency.' })
@@ -54,7 +59,10 @@ export class BusinessMetricsResponse {
   @ApiProperty()
   stock!: StockTotalsResponse;
 
-  @ApiProperty({ type: [LowStockProductResponse], description: 'Active products at or below their threshold, the scarcest first; 100 at most.' })
+  @ApiProperty({
+    type: [LowStockProductResponse],
+    description: 'Active products at or below their threshold, the scarcest first; 100 at most.',
+  })
   low_stock_products!: LowStockProductResponse[];
 }
 
@@ -65,7 +73,10 @@ export class DifferenceResponse {
   @ApiProperty({ format: 'uuid' })
   warehouse_id!: string;
 
-  @ApiProperty({ enum: ['available_stock', 'reserved_stock', 'active_reservations'], description: 'Which number differs: the level from its ledger, or the level from the active reservations.' })
+  @ApiProperty({
+    enum: ['available_stock', 'reserved_stock', 'active_reservations'],
+    description: 'Which number differs: the level from its ledger, or the level from the active reservations.',
+  })
   what!: string;
 
   @ApiProperty({ type: 'integer', description: 'What the ledger or the active reservations add up to.' })

@@ -24,7 +24,13 @@ export interface AuditActions {
   'stock.adjusted': { oldValue: LevelChange; newValue: LevelChange & { delta: number; reason: string } };
   'stock.transferred': {
     oldValue?: undefined;
-    newValue: { transfer_id: string; from_warehouse_id: string; to_warehouse_id: string; quantity: number; reason: string | null };
+    newValue: {
+      transfer_id: string;
+      from_warehouse_id: string;
+      to_warehouse_id: string;
+      quantity: number;
+      reason: string | null;
+    };
   };
   'reservation.created': { oldValue?: undefined; newValue: object };
   'reservation.extended': { oldValue: { expires_at: string }; newValue: { expires_at: string } };

@@ -33,12 +33,18 @@ export class AuditQuery extends PageQuery {
   @IsUUID()
   request_id?: string;
 
-  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.', example: '2026-01-31' })
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
+    example: '2026-01-31',
+  })
   @Optional()
   @IsMomentOrDay()
   start_date?: string;
 
-  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.', example: '2026-01-31' })
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
+    example: '2026-01-31',
+  })
   @Optional()
   @IsMomentOrDay()
   end_date?: string;

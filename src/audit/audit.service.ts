@@ -41,16 +41,28 @@ export class AuditService {
     const keyset = new Keyset('audit-logs', filters);
     const after = keyset.positionOf(cursor);
     const rows = await this.transactions.read((manager) => {
-      const query = manager.createQueryBuilder(AuditLog, 'log').orderBy('log.createdAt', 'DESC').addOrderBy('log.id', 'DESC');
+      const query = manager
+        .createQueryBuilder(AuditLog, 'log')
+        .orderBy('log.createdAt', 'DESC')
+        .addOrderBy('log.id', 'DESC');
       const { actor, action, object_type: objectType, object_id: objectId, request_id: requestId } = filters;
-      for (const [column, value] of Object.entries({ actor: actor?.toLowerCase(), action, objectType, objectId, requestId })) {
+      for (const [column, value] of Object.entries({
+        actor: actor?.toLowerCase(),
+        action,
+        objectType,
+        objectId,
+        requestId,
+      })) {
         if (value !== undefined) {
           query.andWhere(`log.${column} = :${column}`, { [column]: value });
         }
       }
       whereBetween(query, 'log.createdAt', filters);
       if (after) {
-        query.andWhere('(log.createdAt, log.id) < (:afterValue, :afterId)', { afterValue: after.value, afterId: after.id });
+        query.andWhere('(log.createdAt, log.id) < (:afterValue, :afterId)', {
+          afterValue: after.value,
+          afterId: after.id,
+        });
       }
       return query.limit(limit + 1).getMany();
     });

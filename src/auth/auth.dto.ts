@@ -8,7 +8,11 @@ import type { User } from './user.entity';
 const lowerCase = ({ value }: { value: unknown }): unknown => (typeof value === 'string' ? value.toLowerCase() : value);
 
 export class RegisterBody {
-  @ApiProperty({ example: 'ada@example.com', maxLength: 254, description: 'Unique whatever its case; kept in lower case.' })
+  @ApiProperty({
+    example: 'ada@example.com',
+    maxLength: 254,
+    description: 'Unique whatever its case; kept in lower case.',
+  })
   @Transform(lowerCase)
   @IsEmailAddress()
   @MaxLength(254)

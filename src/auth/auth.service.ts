@@ -60,7 +60,9 @@ export class AuthService {
   /** Makes an administrator. @throws Duplicate if the email is taken, by whatever role */
   async createAdmin(email: string, password: string): Promise<void> {
     const passwordHash = await hashPassword(password);
-    await this.transactions.run((tx) => this.insertUserTx(tx, { email: email.toLowerCase(), passwordHash, role: 'admin' }));
+    await this.transactions.run((tx) =>
+      this.insertUserTx(tx, { email: email.toLowerCase(), passwordHash, role: 'admin' }),
+    );
   }
 
   /** The user with this email, whatever its case. */

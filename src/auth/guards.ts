@@ -11,7 +11,10 @@ export class TokenGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const isPublic = this.reflector.getAllAndOverride<boolean>(PUBLIC_ROUTE, [context.getHandler(), context.getClass()]);
+    const isPublic = this.reflector.getAllAndOverride<boolean>(PUBLIC_ROUTE, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
     if (!isPublic && !actorOf(context)) {
       throw new Unauthenticated();
     }
@@ -25,7 +28,10 @@ export class RolesGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROUTE_ROLES, [context.getHandler(), context.getClass()]);
+    const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROUTE_ROLES, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
     if (roles && !roles.some((role) => role === actorOf(context)?.role)) {
       throw new Forbidden(`This is for the role ${roles.join(' or ')}`);
     }

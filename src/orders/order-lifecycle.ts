@@ -3,7 +3,10 @@ import { In } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../audit/audit.service';
 import { ReservationEndings } from '../inventory/reservations/reservation-endings';
-import { ReservationExpiryHook, type ReservationExpiryListener } from '../inventory/reservations/reservation-expiry-listener';
+import {
+  ReservationExpiryHook,
+  type ReservationExpiryListener,
+} from '../inventory/reservations/reservation-expiry-listener';
 import { RequestContext } from '../platform/context/request-context';
 import type { Tx } from '../platform/database/tx';
 import { Order, OrderItem, OrderStatusChange } from './order.entity';
@@ -62,10 +65,21 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
       return;
     }
     const ids = orders.map(({ id }) => id);
-    await tx.update(Order, { id: In(ids) }, { status: to, version: () => 'version + 1', updatedAt: () => 'clock_timestamp()' });
+    await tx.update(
+      Order,
+      { id: In(ids) },
+      { status: to, version: () => 'version + 1', updatedAt: () => 'clock_timestamp()' },
+    );
     await tx.insert(
       OrderStatusChange,
-      orders.map(({ id, status }) => ({ ...this.cause, id: uuidv7(), orderId: id, fromStatus: status, toStatus: to, reason })),
+      orders.map(({ id, status }) => ({
+        ...this.cause,
+        id: uuidv7(),
+        orderId: id,
+        fromStatus: status,
+        toStatus: to,
+        reason,
+      })),
     );
     await this.audit.recordTx(
       tx,

@@ -22,7 +22,12 @@ export class OrderStatusService {
    * Brings an order into another status and moves the stock behind it. Locks the order, its reservation and levels.
    * @throws NotFound, Forbidden, VersionMismatch, InvalidTransition, ReservationNotActive
    */
-  async changeStatus(id: string, body: ChangeOrderStatusBody, caller: UserActor, ifMatch: string | undefined): Promise<Answer<OrderResponse>> {
+  async changeStatus(
+    id: string,
+    body: ChangeOrderStatusBody,
+    caller: UserActor,
+    ifMatch: string | undefined,
+  ): Promise<Answer<OrderResponse>> {
     return this.transactions.run(async (tx) => {
       const order = await lockRow(tx, Order, id);
       assertMayUse(order, id, caller);

@@ -8,7 +8,13 @@ import { IdParam } from '../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import { Caller, type UserActor } from '../platform/security/actor';
 import { OrderStatusService } from './order-status.service';
-import { ChangeOrderStatusBody, CreateOrderBody, OrderResponse, OrdersQuery, OrderStatusChangeResponse } from './orders.dto';
+import {
+  ChangeOrderStatusBody,
+  CreateOrderBody,
+  OrderResponse,
+  OrdersQuery,
+  OrderStatusChangeResponse,
+} from './orders.dto';
 import { OrdersReader } from './orders.reader';
 import { OrdersService } from './orders.service';
 
@@ -22,7 +28,10 @@ export class OrdersController {
   ) {}
 
   @Post('orders')
-  @ApiOperation({ summary: 'Make a pending order, from a reservation or from items', description: 'Items are reserved in the same transaction: all or none.' })
+  @ApiOperation({
+    summary: 'Make a pending order, from a reservation or from items',
+    description: 'Items are reserved in the same transaction: all or none.',
+  })
   @ApiData(OrderResponse, 'The order, `pending`.', 201)
   @ApiProblems('not_found', 'insufficient_stock', 'reservation_not_active', 'duplicate')
   create(
@@ -35,7 +44,10 @@ export class OrdersController {
 
   @Post('reservations/:id/commit')
   @ApiTags('Reservations')
-  @ApiOperation({ summary: 'Turn a reservation into a confirmed order', description: 'The stock is deducted in the same transaction.' })
+  @ApiOperation({
+    summary: 'Turn a reservation into a confirmed order',
+    description: 'The stock is deducted in the same transaction.',
+  })
   @ApiData(OrderResponse, 'The order, `confirmed`.', 201)
   @ApiProblems('not_found', 'reservation_not_active')
   commit(
@@ -63,8 +75,16 @@ export class OrdersController {
   }
 
   @Patch('orders/:id/status')
-  @ApiOperation({ summary: 'Bring an order into another status', description: 'A user may confirm and cancel what is theirs; an administrator may do every valid transition.' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The version that the change is meant for.', schema: { type: 'string', example: '"1"' } })
+  @ApiOperation({
+    summary: 'Bring an order into another status',
+    description: 'A user may confirm and cancel what is theirs; an administrator may do every valid transition.',
+  })
+  @ApiHeader({
+    name: 'If-Match',
+    required: false,
+    description: 'The version that the change is meant for.',
+    schema: { type: 'string', example: '"1"' },
+  })
   @ApiData(OrderResponse, 'The order after the change.')
   @ApiProblems('forbidden', 'not_found', 'invalid_transition', 'reservation_not_active', 'version_mismatch')
   changeStatus(

@@ -1,6 +1,15 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsObject, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsIn,
+  IsObject,
+  IsUUID,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
 import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
 import { PageQuery } from '../platform/http/page';
 import { IsAbsentWith, IsMoney, IsMomentOrDay, IsText, Optional } from '../platform/http/validators';
@@ -13,13 +22,21 @@ export const ORDER_SORTS = ['newest', 'oldest', 'highest_value', 'lowest_value']
 export type OrderSort = (typeof ORDER_SORTS)[number];
 
 export class CreateOrderBody {
-  @ApiPropertyOptional({ format: 'uuid', description: 'An active reservation, which then belongs to the order; else `items`.' })
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'An active reservation, which then belongs to the order; else `items`.',
+  })
   @ValidateIf((body: CreateOrderBody) => body.items === undefined || body.reservation_id !== undefined)
   @IsAbsentWith('items')
   @IsUUID()
   reservation_id?: string;
 
-  @ApiPropertyOptional({ type: [LineBody], minItems: 1, maxItems: MAX_LINES, description: 'Reserved in the same transaction: all of them or none.' })
+  @ApiPropertyOptional({
+    type: [LineBody],
+    minItems: 1,
+    maxItems: MAX_LINES,
+    description: 'Reserved in the same transaction: all of them or none.',
+  })
   @Optional()
   @IsArray()
   @ArrayMinSize(1)
@@ -52,18 +69,29 @@ export class OrdersQuery extends PageQuery {
     example: 'confirmed,processing',
     description: `One or several, comma-separated: ${ORDER_STATUSES.join(', ')}.`,
   })
-  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? [...new Set(value.split(','))].sort() : value))
+  @Transform(({ value }: { value: unknown }) =>
+    typeof value === 'string' ? [...new Set(value.split(','))].sort() : value,
+  )
   @Optional()
   @IsArray({ message: 'status must be one status or several, comma-separated' })
-  @IsIn(ORDER_STATUSES, { each: true, message: `status must be one or several, comma-separated, of ${ORDER_STATUSES.join(', ')}` })
+  @IsIn(ORDER_STATUSES, {
+    each: true,
+    message: `status must be one or several, comma-separated, of ${ORDER_STATUSES.join(', ')}`,
+  })
   status?: OrderStatus[];
 
-  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.', example: '2026-01-01' })
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
+    example: '2026-01-01',
+  })
   @Optional()
   @IsMomentOrDay()
   start_date?: string;
 
-  @ApiPropertyOptional({ description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.', example: '2026-01-31' })
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
+    example: '2026-01-31',
+  })
   @Optional()
   @IsMomentOrDay()
   end_date?: string;
@@ -128,7 +156,11 @@ export class OrderResponse {
   @ApiProperty({ format: 'uuid' })
   reservation_id!: string;
 
-  @ApiProperty({ enum: ORDER_STATUSES, isArray: true, description: 'Where the order can go from here; some of it only by an administrator.' })
+  @ApiProperty({
+    enum: ORDER_STATUSES,
+    isArray: true,
+    description: 'Where the order can go from here; some of it only by an administrator.',
+  })
   allowed_transitions!: OrderStatus[];
 
   @ApiProperty({ type: 'integer', example: 1, description: 'Goes up with every change; for `If-Match`.' })

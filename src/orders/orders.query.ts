@@ -24,7 +24,12 @@ export const SORT_ORDERS: Readonly<Record<OrderSort, SortOrder>> = {
 export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor'>;
 
 /** At most `count` orders after a position, in the order of `sort`. One statement. */
-export function findOrders(manager: EntityManager, filters: OrderFilters, count: number, after: Position | undefined): Promise<Order[]> {
+export function findOrders(
+  manager: EntityManager,
+  filters: OrderFilters,
+  count: number,
+  after: Position | undefined,
+): Promise<Order[]> {
   const { column, direction } = SORT_ORDERS[filters.sort];
   const query = manager.createQueryBuilder(Order, 'o').orderBy(`o.${column}`, direction).addOrderBy('o.id', direction);
   if (filters.user_id !== undefined) {
@@ -48,7 +53,10 @@ export function findOrders(manager: EntityManager, filters: OrderFilters, count:
 
 /** The items of all these orders. One statement. */
 export async function findItems(manager: EntityManager, orderIds: string[]): Promise<Map<string, OrderItem[]>> {
-  const items = await manager.find(OrderItem, { where: { orderId: In(orderIds) }, order: { productId: 'ASC', warehouseId: 'ASC' } });
+  const items = await manager.find(OrderItem, {
+    where: { orderId: In(orderIds) },
+    order: { productId: 'ASC', warehouseId: 'ASC' },
+  });
   return groupBy(items, (item) => item.orderId);
 }
 

@@ -25,11 +25,18 @@ export class OrdersReader {
    */
   async list({ limit, cursor, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
     const filters = { ...query, user_id: userToShow(query.user_id, caller) };
-    const keyset = new Keyset('orders', filters, SORT_ORDERS[filters.sort].column === 'totalAmount' ? 'amount' : 'time');
+    const keyset = new Keyset(
+      'orders',
+      filters,
+      SORT_ORDERS[filters.sort].column === 'totalAmount' ? 'amount' : 'time',
+    );
     const after = keyset.positionOf(cursor);
     return this.transactions.read(async (manager) => {
       const orders = await findOrders(manager, filters, limit + 1, after);
-      const items = await findItems(manager, orders.slice(0, limit).map(({ id }) => id));
+      const items = await findItems(
+        manager,
+        orders.slice(0, limit).map(({ id }) => id),
+      );
       const positionOf = (order: Order): Position => positionIn(filters, order);
       return keyset.page(orders, limit, positionOf, (order) => toOrderResponse(order, items.get(order.id) ?? []));
     });

@@ -46,7 +46,11 @@ export class OrdersService {
    * Turns a reservation into a confirmed order, its own pending one if it has one, and deducts the stock.
    * @throws NotFound, ReservationNotActive
    */
-  async commitReservation(reservationId: string, caller: UserActor, request: IdempotentRequest): Promise<Answer<OrderResponse>> {
+  async commitReservation(
+    reservationId: string,
+    caller: UserActor,
+    request: IdempotentRequest,
+  ): Promise<Answer<OrderResponse>> {
     return this.idempotency.run(request, async (tx) => {
       const reservation = await this.holds.lockActiveTx(tx, reservationId, caller);
       const orderId = reservation.orderId ?? uuidv7();
@@ -66,7 +70,13 @@ export class OrdersService {
     await this.audit.recordTx(tx, {
       action: 'order.created',
       objectId: id,
-      newValue: { status: 'pending', user_id: userId, reservation_id: reservationId, total_amount: totalAmount, currency },
+      newValue: {
+        status: 'pending',
+        user_id: userId,
+        reservation_id: reservationId,
+        total_amount: totalAmount,
+        currency,
+      },
     });
   }
 }

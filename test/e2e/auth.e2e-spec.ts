@@ -15,18 +15,28 @@ afterAll(() => test.close());
 
 const anEmail = (): string => `${unique('ada')}@example.com`;
 const bearer = (token: string): { Authorization: string } => ({ Authorization: `Bearer ${token}` });
-const register = (email: string, password = PASSWORD): Promise<Reply> => test.anonymous.post('/api/auth/register', { email, password });
-const login = (email: string, password = PASSWORD): Promise<Reply> => test.anonymous.post('/api/auth/login', { email, password });
+const register = (email: string, password = PASSWORD): Promise<Reply> =>
+  test.anonymous.post('/api/auth/register', { email, password });
+const login = (email: string, password = PASSWORD): Promise<Reply> =>
+  test.anonymous.post('/api/auth/login', { email, password });
 
 describe('A user', () => {
   it('registers, logs in, and is told who they are', async () => {
     const email = anEmail();
     const registered = await register(email);
-    const user = { id: UUID, email, role: 'user', created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) };
+    const user = {
+      id: UUID,
+      email,
+      role: 'user',
+      created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    };
     expect([registered.status, registered.body.data]).toEqual([201, user]);
 
     const { status, body } = await login(email);
-    expect([status, body.data]).toEqual([200, { access_token: expect.any(String), token_type: 'Bearer', expires_in: 3600, user: registered.body.data }]);
+    expect([status, body.data]).toEqual([
+      200,
+      { access_token: expect.any(String), token_type: 'Bearer', expires_in: 3600, user: registered.body.data },
+    ]);
     const me = await test.anonymous.get('/api/auth/me', bearer(body.data.access_token));
     expect([me.status, me.body.data]).toEqual([200, registered.body.data]);
   });
@@ -35,7 +45,13 @@ describe('A user', () => {
     const email = anEmail();
     const { id } = dataOf(await register(email));
     const [row] = dataOf(await test.admin.get(`/api/audit-logs?object_id=${id}`));
-    expect(row).toMatchObject({ actor: `user:${id}`, action: 'user.registered', object_type: 'user', old_value: null, new_value: { email, role: 'user' } });
+    expect(row).toMatchObject({
+      actor: `user:${id}`,
+      action: 'user.registered',
+      object_type: 'user',
+      old_value: null,
+      new_value: { email, role: 'user' },
+    });
   });
 
   it('has an email that is unique whatever its case, and logs in with any case', async () => {
@@ -64,16 +80,28 @@ describe('A user', () => {
     expect((await login(email, password)).status).toBe(status === 201 ? 200 : password.length > 128 ? 400 : 401);
   });
 
-  it.each(['', 'ada', 'ada@', '@example.com', 'a b@example.com', 'ada@example', `${'a'.repeat(250)}@example.com`, 7, null, ['a@example.com']])(
-    'needs an email that is one: %p',
-    async (email) => {
-      const reply = await test.anonymous.post('/api/auth/register', { email, password: PASSWORD });
-      expect([...new Set(reply.body.errors.map((error: { field: string }) => error.field))]).toEqual(['email']);
-    },
-  );
+  it.each([
+    '',
+    'ada',
+    'ada@',
+    '@example.com',
+    'a b@example.com',
+    'ada@example',
+    `${'a'.repeat(250)}@example.com`,
+    7,
+    null,
+    ['a@example.com'],
+  ])('needs an email that is one: %p', async (email) => {
+    const reply = await test.anonymous.post('/api/auth/register', { email, password: PASSWORD });
+    expect([...new Set(reply.body.errors.map((error: { field: string }) => error.field))]).toEqual(['email']);
+  });
 
   it('cannot choose their own role', async () => {
-    const reply = await test.anonymous.post('/api/auth/register', { email: anEmail(), password: PASSWORD, role: 'admin' });
+    const reply = await test.anonymous.post('/api/auth/register', {
+      email: anEmail(),
+      password: PASSWORD,
+      role: 'admin',
+    });
     expect(reply.body).toMatchObject({ status: 400, errors: [{ field: 'role' }] });
   });
 
@@ -82,7 +110,11 @@ describe('A user', () => {
     await register(email);
     const [wrongPassword, wrongEmail] = [await login(email, 'not the password at all'), await login(anEmail())];
     expect(wrongPassword.headers['www-authenticate']).toBe('Bearer');
-    expect(wrongPassword.body).toMatchObject({ status: 401, code: 'unauthenticated', detail: 'Email or password is wrong' });
+    expect(wrongPassword.body).toMatchObject({
+      status: 401,
+      code: 'unauthenticated',
+      detail: 'Email or password is wrong',
+    });
     expect({ ...wrongEmail.body, request_id: '' }).toEqual({ ...wrongPassword.body, request_id: '' });
   });
 
@@ -91,7 +123,10 @@ describe('A user', () => {
     const replies = [await register(email), await login(email)];
     replies.push(await test.anonymous.get('/api/auth/me', bearer(replies[1]!.body.data.access_token)));
     replies.push(await test.admin.get('/api/audit-logs?action=user.registered&limit=100'));
-    const [row] = await test.database.query<{ password_hash: string }>('SELECT password_hash FROM users WHERE email = $1', [email]);
+    const [row] = await test.database.query<{ password_hash: string }>(
+      'SELECT password_hash FROM users WHERE email = $1',
+      [email],
+    );
     expect(row!.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     for (const { text } of replies) {
       expect(text).not.toMatch(/argon2|password|correct horse/);
@@ -102,13 +137,18 @@ describe('A user', () => {
 describe('A token', () => {
   const id = randomUUID();
   const claims = { sub: id, role: 'admin' };
-  const signed = (payload: object, options: object = {}, secret = JWT_SECRET): string => sign(payload, secret, { expiresIn: 60, ...options });
+  const signed = (payload: object, options: object = {}, secret = JWT_SECRET): string =>
+    sign(payload, secret, { expiresIn: 60, ...options });
   const unsigned = (header: object): string =>
-    [header, { ...claims, exp: 4_102_444_800 }].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    [header, { ...claims, exp: 4_102_444_800 }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
 
   it('is accepted when it is signed with HS256 and our secret', async () => {
     expect((await test.anonymous.get('/api/audit-logs', bearer(signed(claims)))).status).toBe(200);
-    expect((await test.anonymous.get('/api/audit-logs', { Authorization: `bearer  ${signed(claims)}` })).status).toBe(200);
+    expect((await test.anonymous.get('/api/audit-logs', { Authorization: `bearer  ${signed(claims)}` })).status).toBe(
+      200,
+    );
   });
 
   it.each<[string, string]>([
@@ -135,13 +175,19 @@ describe('A token', () => {
     ['a tail', `Bearer ${signed(claims)} x`],
   ])('is refused with 401: %s', async (_, authorization) => {
     const reply = await test.anonymous.get('/api/audit-logs', { Authorization: authorization });
-    expect([reply.status, reply.body.code, reply.headers['www-authenticate']]).toEqual([401, 'unauthenticated', 'Bearer']);
+    expect([reply.status, reply.body.code, reply.headers['www-authenticate']]).toEqual([
+      401,
+      'unauthenticated',
+      'Bearer',
+    ]);
     expect((await test.anonymous.get('/api/products', { Authorization: authorization })).status).toBe(200);
   });
 
   it('is refused when a byte of it is changed', async () => {
     const [head, payload, signature] = signed({ sub: id, role: 'user' }).split('.') as [string, string, string];
-    const forged = Buffer.from(Buffer.from(payload, 'base64url').toString().replace('"user"', '"admin"')).toString('base64url');
+    const forged = Buffer.from(Buffer.from(payload, 'base64url').toString().replace('"user"', '"admin"')).toString(
+      'base64url',
+    );
     expect((await test.anonymous.get('/api/audit-logs', bearer([head, forged, signature].join('.')))).status).toBe(401);
   });
 
@@ -153,7 +199,8 @@ describe('A token', () => {
     const other = await startTestApp({ JWT_TTL_SECONDS: '120' });
     const credentials = { email: anEmail(), password: PASSWORD };
     await other.anonymous.post('/api/auth/register', credentials);
-    const { access_token: token, expires_in: seconds } = (await other.anonymous.post('/api/auth/login', credentials)).body.data;
+    const { access_token: token, expires_in: seconds } = (await other.anonymous.post('/api/auth/login', credentials))
+      .body.data;
     await other.close();
     const payload = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
     expect([seconds, payload.exp - payload.iat]).toEqual([120, 120]);
@@ -169,14 +216,21 @@ interface Operation {
 describe('Access', () => {
   type Route = { method: 'get' | 'post' | 'patch'; path: string; operation: Operation };
   const routes = async (): Promise<Route[]> => {
-    const { paths } = (await test.anonymous.get('/openapi.json')).body as { paths: Record<string, Record<string, Operation>> };
+    const { paths } = (await test.anonymous.get('/openapi.json')).body as {
+      paths: Record<string, Record<string, Operation>>;
+    };
     return Object.entries(paths).flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, operation]) => ({ method, path, operation }) as Route),
     );
   };
   const name = ({ method, path }: Route): string => `${method.toUpperCase()} ${path}`;
   const call = ({ method, path }: Route, token?: string): Promise<Reply> =>
-    test.anonymous.send(method, path.replace(/\{\w+\}/g, randomUUID()), method === 'get' ? undefined : {}, token === undefined ? {} : bearer(token));
+    test.anonymous.send(
+      method,
+      path.replace(/\{\w+\}/g, randomUUID()),
+      method === 'get' ? undefined : {},
+      token === undefined ? {} : bearer(token),
+    );
 
   it('is closed by default: only the routes of the contract are public', async () => {
     const open = (await routes()).filter(({ operation }) => !operation.security);
@@ -230,9 +284,14 @@ describe('Access', () => {
 
   it('to a public route is open with a bad token, which counts as none', async () => {
     const product = await aProduct(test);
-    for (const token of ['garbage', sign({ sub: randomUUID(), role: 'admin' }, 'a secret that is not ours, but long')]) {
+    for (const token of [
+      'garbage',
+      sign({ sub: randomUUID(), role: 'admin' }, 'a secret that is not ours, but long'),
+    ]) {
       expect((await test.anonymous.get(`/api/products/${product.id}`, bearer(token))).status).toBe(200);
-      expect((await test.anonymous.get('/api/products?include_inactive=true', bearer(token))).status).toBeGreaterThanOrEqual(401);
+      expect(
+        (await test.anonymous.get('/api/products?include_inactive=true', bearer(token))).status,
+      ).toBeGreaterThanOrEqual(401);
     }
   });
 });

@@ -63,7 +63,10 @@ describe('The OpenAPI document', () => {
     expect(reply.headers['content-type']).toBe('application/json; charset=utf-8');
     document = reply.body;
     operations = Object.entries(document.paths).flatMap(([path, item]) =>
-      Object.entries(item).map(([method, operation]): [string, Operation] => [`${method.toUpperCase()} ${path}`, operation]),
+      Object.entries(item).map(([method, operation]): [string, Operation] => [
+        `${method.toUpperCase()} ${path}`,
+        operation,
+      ]),
     );
   });
 
@@ -112,7 +115,9 @@ describe('The OpenAPI document', () => {
       expect([name, success.length]).toEqual([name, 1]);
       const [media] = Object.values(success[0]![1].content ?? {});
       expect([name, Object.keys(media?.schema ?? {}).length > 0]).toEqual([name, true]);
-      for (const [status, { description, content }] of Object.entries(responses).filter(([status]) => !status.startsWith('2'))) {
+      for (const [status, { description, content }] of Object.entries(responses).filter(
+        ([status]) => !status.startsWith('2'),
+      )) {
         expect([name, status, Object.keys(content ?? {})]).toEqual([name, status, ['application/problem+json']]);
         expect(description).toMatch(/\w/);
       }
@@ -121,11 +126,23 @@ describe('The OpenAPI document', () => {
 
   it('tells the failures that an operation of its kind can have', () => {
     for (const [name, { responses, security, requestBody, parameters = [] }] of operations) {
-      const expected = ['500', '503', '429', ...(security ? ['401'] : []), ...(requestBody ? ['400', '413', '415'] : []), ...(name.startsWith('POST') ? ['422'] : [])];
+      const expected = [
+        '500',
+        '503',
+        '429',
+        ...(security ? ['401'] : []),
+        ...(requestBody ? ['400', '413', '415'] : []),
+        ...(name.startsWith('POST') ? ['422'] : []),
+      ];
       expect([name, Object.keys(responses)]).toEqual([name, expect.arrayContaining(expected)]);
-      expect([name, parameters.some((parameter) => parameter.name === 'Idempotency-Key')]).toEqual([name, name.startsWith('POST')]);
+      expect([name, parameters.some((parameter) => parameter.name === 'Idempotency-Key')]).toEqual([
+        name,
+        name.startsWith('POST'),
+      ]);
       const named = [...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
-      expect(parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name)).toEqual(named);
+      expect(parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name)).toEqual(
+        named,
+      );
     }
   });
 
@@ -134,13 +151,17 @@ describe('The OpenAPI document', () => {
     const references = new Set([...text.matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, path]) => path!));
     expect(references.size).toBeGreaterThan(10);
     for (const path of references) {
-      const found = path.split('/').reduce<unknown>((node, key) => (node as Record<string, unknown> | undefined)?.[key], document);
+      const found = path
+        .split('/')
+        .reduce<unknown>((node, key) => (node as Record<string, unknown> | undefined)?.[key], document);
       expect([path, typeof found]).toEqual([path, 'object']);
     }
   });
 
   it('names every problem that there is', () => {
-    const { components } = document as unknown as { components: { schemas: { Problem: { properties: { code: { enum: string[] } } } } } };
+    const { components } = document as unknown as {
+      components: { schemas: { Problem: { properties: { code: { enum: string[] } } } } };
+    };
     expect(components.schemas.Problem.properties.code.enum.sort()).toEqual(Object.keys(PROBLEMS).sort());
   });
 

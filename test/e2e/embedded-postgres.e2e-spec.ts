@@ -26,8 +26,12 @@ describe('embedded PostgreSQL', () => {
   });
 
   afterEach(async () => {
-    for (const child of children) child.kill('SIGKILL');
-    for (const database of started) await database.stop();
+    for (const child of children) {
+      child.kill('SIGKILL');
+    }
+    for (const database of started) {
+      await database.stop();
+    }
     expect(isServerAlive(dataDir)).toBe(false);
     await rm(dataDir, { recursive: true, force: true });
   });
@@ -151,7 +155,9 @@ function serverPid(dataDir: string): number {
 }
 
 function isServerAlive(dataDir: string): boolean {
-  if (!existsSync(join(dataDir, 'database/cluster/postmaster.pid'))) return false;
+  if (!existsSync(join(dataDir, 'database/cluster/postmaster.pid'))) {
+    return false;
+  }
   try {
     return process.kill(serverPid(dataDir), 0);
   } catch {

@@ -34,7 +34,8 @@ describe('Health and metrics', () => {
   });
 
   it('counts requests by method, route and status, not by path', async () => {
-    const counted = (labels: string): Promise<number> => metric(`holdfast_http_request_duration_seconds_count{${labels}}`);
+    const counted = (labels: string): Promise<number> =>
+      metric(`holdfast_http_request_duration_seconds_count{${labels}}`);
     const found = 'method="GET",route="/api/products/:id",status="200"';
     const missing = 'method="GET",route="unmatched",status="404"';
     const refused = 'method="POST",route="/api/orders",status="401"';
@@ -54,14 +55,17 @@ describe('Health and metrics', () => {
     const product = await aProduct(test, { initial_stock: 1 });
     const user = test.aUser();
     const counted = (outcome: string): Promise<number> => metric(`holdfast_reservations_total{outcome="${outcome}"}`);
-    const before = { created: await counted('created'), short: await counted('short'), cancelled: await counted('cancelled') };
+    const before = {
+      created: await counted('created'),
+      short: await counted('short'),
+      cancelled: await counted('cancelled'),
+    };
     const { id } = await aReservation(user, product.id);
     await user.post('/api/reservations', { product_id: product.id, quantity: 1 });
     expect([await counted('created'), await counted('short')]).toEqual([before.created + 1, before.short + 1]);
     await user.post(`/api/reservations/${id}/cancel`);
     expect(await counted('cancelled')).toBe(before.cancelled + 1);
   });
-
 });
 
 describe('With METRICS_TOKEN set', () => {
@@ -74,7 +78,14 @@ describe('With METRICS_TOKEN set', () => {
   it('shows the metrics for that token alone', async () => {
     const ask = (authorization?: string): Promise<Reply> =>
       guarded.anonymous.get('/metrics', authorization === undefined ? {} : { Authorization: authorization });
-    for (const wrong of [undefined, 'scrape-me', 'Bearer scrape', 'Bearer scrape-me2', 'Basic scrape-me', `Bearer ${guarded.admin.token}`]) {
+    for (const wrong of [
+      undefined,
+      'scrape-me',
+      'Bearer scrape',
+      'Bearer scrape-me2',
+      'Basic scrape-me',
+      `Bearer ${guarded.admin.token}`,
+    ]) {
       const { status, body, headers } = await ask(wrong);
       expect([status, body.code, headers['www-authenticate']]).toEqual([401, 'unauthenticated', 'Bearer']);
     }
@@ -143,20 +154,29 @@ describe('Without its database', () => {
 
     await giveBack();
     expect((await test.anonymous.get('/health/ready')).status).toBe(200);
-    expect(dataOf(await user.post('/api/reservations', line, { 'Idempotency-Key': 'k' }))).toMatchObject({ status: 'active' });
-    const [{ rows }] = (await test.database.query<{ rows: number }>('SELECT count(*)::int AS rows FROM reservations')) as [{ rows: number }];
+    expect(dataOf(await user.post('/api/reservations', line, { 'Idempotency-Key': 'k' }))).toMatchObject({
+      status: 'active',
+    });
+    const [{ rows }] = (await test.database.query<{ rows: number }>(
+      'SELECT count(*)::int AS rows FROM reservations',
+    )) as [{ rows: number }];
     expect(rows).toBe(1);
   });
 
   it('answers all of many that come while connections break, and a 201 always holds', async () => {
     const product = await aProduct(test, { initial_stock: 50 });
     const users = Array.from({ length: 50 }, () => test.aUser());
-    const replies = Promise.all(users.map((user) => user.post('/api/reservations', { product_id: product.id, quantity: 1 })));
+    const replies = Promise.all(
+      users.map((user) => user.post('/api/reservations', { product_id: product.id, quantity: 1 })),
+    );
     await takeAway();
     await giveBack();
     const statuses = (await replies).map((reply) => reply.status);
     expect(statuses.filter((status) => ![201, 503, 500].includes(status))).toEqual([]);
-    const [row] = await test.database.query<{ reserved: number }>('SELECT reserved FROM stock_levels WHERE product_id = $1', [product.id]);
+    const [row] = await test.database.query<{ reserved: number }>(
+      'SELECT reserved FROM stock_levels WHERE product_id = $1',
+      [product.id],
+    );
     // A connection that broke during COMMIT leaves the outcome unknown, which is what a 500 says.
     const made = statuses.filter((status) => status === 201).length;
     expect(row!.reserved).toBeGreaterThanOrEqual(made);

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { IdempotencyService } from '../../src/platform/idempotency/idempotency.service';
 import type { Api, Reply } from '../support/api';
 import { rowCounts } from '../support/database';
-import { anOrder, aProduct, aReservation, aWarehouse, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { aProduct, aReservation, aWarehouse, dataOf, expectReconciled, stockOf } from '../support/factories';
 import { startTestApp, type TestApp, unique } from '../support/test-app';
 
 const PASSWORD = 'correct horse battery';
@@ -20,14 +19,6 @@ function answerOf({ status, body, headers }: Reply): object {
   return { status, data: body.data, location: headers['location'] };
 }
 
-async function letADayPass(key: string): Promise<void> {
-  await test.database.query(`UPDATE idempotency_keys SET created_at = clock_timestamp() - interval '24 hours 1 second' WHERE key = $1`, [key]);
-}
-
-async function hasKey(key: string): Promise<boolean> {
-  return (await test.database.query('SELECT 1 FROM idempotency_keys WHERE key = $1', [key])).length > 0;
-}
-
 interface Post {
   caller: Api;
   path: string;
@@ -36,26 +27,50 @@ interface Post {
 
 /** A request for every POST of the contract but the log-in, each with a precondition of its own. */
 const POSTS: Record<string, () => Promise<Post>> = {
-  'auth/register': async () => ({ caller: test.anonymous, path: '/api/auth/register', body: { email: `${unique('u')}@example.com`, password: PASSWORD } }),
-  products: async () => ({ caller: test.admin, path: '/api/products', body: { sku: unique('SKU'), name: 'Mug', price: '1.50', initial_stock: 3 } }),
+  'auth/register': async () => ({
+    caller: test.anonymous,
+    path: '/api/auth/register',
+    body: { email: `${unique('u')}@example.com`, password: PASSWORD },
+  }),
+  products: async () => ({
+    caller: test.admin,
+    path: '/api/products',
+    body: { sku: unique('SKU'), name: 'Mug', price: '1.50', initial_stock: 3 },
+  }),
   'products/{id}/stock-adjustments': async () => {
     const { id } = await aProduct(test);
     return { caller: test.admin, path: `/api/products/${id}/stock-adjustments`, body: { delta: -2, reason: 'broken' } };
   },
-  warehouses: async () => ({ caller: test.admin, path: '/api/warehouses', body: { code: unique('WH'), name: 'Second' } }),
+  warehouses: async () => ({
+    caller: test.admin,
+    path: '/api/warehouses',
+    body: { code: unique('WH'), name: 'Second' },
+  }),
   'stock-transfers': async () => {
     const [product, to] = [await aProduct(test), await aWarehouse(test)];
     const [{ warehouse_id: from }] = dataOf(await test.admin.get(`/api/products/${product.id}`)).stock_levels;
-    return { caller: test.admin, path: '/api/stock-transfers', body: { product_id: product.id, from_warehouse_id: from, to_warehouse_id: to.id, quantity: 4 } };
+    return {
+      caller: test.admin,
+      path: '/api/stock-transfers',
+      body: { product_id: product.id, from_warehouse_id: from, to_warehouse_id: to.id, quantity: 4 },
+    };
   },
-  reservations: async () => ({ caller: test.aUser(), path: '/api/reservations', body: { product_id: (await aProduct(test)).id, quantity: 2 } }),
+  reservations: async () => ({
+    caller: test.aUser(),
+    path: '/api/reservations',
+    body: { product_id: (await aProduct(test)).id, quantity: 2 },
+  }),
   ...Object.fromEntries(
     ['commit', 'cancel', 'extend'].map((deed) => [
       `reservations/{id}/${deed}`,
       async () => {
         const caller = test.aUser();
         const { id } = await aReservation(caller, (await aProduct(test)).id);
-        return { caller, path: `/api/reservations/${id}/${deed}`, body: deed === 'extend' ? { ttl_seconds: 900 } : undefined };
+        return {
+          caller,
+          path: `/api/reservations/${id}/${deed}`,
+          body: deed === 'extend' ? { ttl_seconds: 900 } : undefined,
+        };
       },
     ]),
   ),
@@ -115,8 +130,16 @@ describe('A POST under an Idempotency-Key', () => {
     const user = test.aUser();
     const { id } = await aProduct(test);
     const key = randomUUID();
-    const first = await user.post('/api/reservations', { items: [{ product_id: id, quantity: 1 }], ttl_seconds: 60 }, keyed(key));
-    const again = await user.post('/api/reservations', { ttl_seconds: 60, items: [{ quantity: 1, product_id: id }] }, keyed(key));
+    const first = await user.post(
+      '/api/reservations',
+      { items: [{ product_id: id, quantity: 1 }], ttl_seconds: 60 },
+      keyed(key),
+    );
+    const again = await user.post(
+      '/api/reservations',
+      { ttl_seconds: 60, items: [{ quantity: 1, product_id: id }] },
+      keyed(key),
+    );
     expect(answerOf(again)).toEqual(answerOf(first));
     expect(again.headers['idempotent-replayed']).toBe('true');
   });
@@ -127,50 +150,17 @@ describe('A POST under an Idempotency-Key', () => {
     const key = randomUUID();
     dataOf(await user.post('/api/reservations', { product_id: id, quantity: 1 }, keyed(key)));
     const rows = await rowCounts(test.database);
-    for (const body of [{ product_id: id, quantity: 2 }, { product_id: id, quantity: 1, ttl_seconds: 600 }, { items: [{ product_id: id, quantity: 1 }] }]) {
+    for (const body of [
+      { product_id: id, quantity: 2 },
+      { product_id: id, quantity: 1, ttl_seconds: 600 },
+      { items: [{ product_id: id, quantity: 1 }] },
+    ]) {
       const reply = await user.post('/api/reservations', body, keyed(key));
       expect([reply.status, reply.body.code]).toEqual([422, 'idempotency_key_reused']);
     }
     expect(await rowCounts(test.database)).toEqual(rows);
   });
-});
 
-describe('The scope of a key', () => {
-  it('is its caller: another user may use the same', async () => {
-    const { id } = await aProduct(test);
-    const [key, body] = [randomUUID(), { product_id: id, quantity: 1 }];
-    const [ada, bob] = [test.aUser(), test.aUser()];
-    const [first, second] = [await ada.post('/api/reservations', body, keyed(key)), await bob.post('/api/reservations', body, keyed(key))];
-    expect(dataOf(second)).toMatchObject({ user_id: bob.userId });
-    expect(dataOf(second).id).not.toBe(dataOf(first).id);
-    expect(second.headers).not.toHaveProperty('idempotent-replayed');
-  });
-
-  it('is its path: another thing may be changed under the same', async () => {
-    const user = test.aUser();
-    const { id } = await aProduct(test);
-    const key = randomUUID();
-    for (const reservation of [await aReservation(user, id), await aReservation(user, id)]) {
-      const reply = await user.post(`/api/reservations/${reservation.id}/cancel`, undefined, keyed(key));
-      expect([dataOf(reply).id, reply.headers['idempotent-replayed']]).toEqual([reservation.id, undefined]);
-    }
-    expect(await stockOf(test, id)).toMatchObject({ reserved: 0 });
-  });
-
-  it('is its method: a GET or a PATCH takes no notice of it', async () => {
-    const user = test.aUser();
-    const order = await anOrder(user, (await aProduct(test)).id);
-    const key = randomUUID();
-    for (const status of ['confirmed', 'cancelled']) {
-      const reply = await user.patch(`/api/orders/${order.id}/status`, { status }, keyed(key));
-      expect(dataOf(reply).status).toBe(status);
-    }
-    expect((await user.get('/api/orders', keyed('not a valid key'))).status).toBe(200);
-    expect(await hasKey(key)).toBe(false);
-  });
-});
-
-describe('A key', () => {
   const invalid: [string, string][] = [
     ['empty', ''],
     ['256 characters long', 'k'.repeat(256)],
@@ -178,90 +168,18 @@ describe('A key', () => {
     ['with a tab', 'a\tb'],
     ['beyond ASCII', 'clé'],
   ];
-  it.each(invalid)('is refused when it is %s, on every POST', async (_, key) => {
-    const posts = [...Object.values(POSTS).map((make) => make()), Promise.resolve({ caller: test.anonymous, path: '/api/auth/login', body: { email: 'a@example.com', password: PASSWORD } })];
+  it.each(invalid)('is refused when the key is %s, whichever POST it is', async (_, key) => {
+    const posts = [
+      ...Object.values(POSTS).map((make) => make()),
+      Promise.resolve({
+        caller: test.anonymous,
+        path: '/api/auth/login',
+        body: { email: 'a@example.com', password: PASSWORD },
+      }),
+    ];
     for (const { caller, path, body } of await Promise.all(posts)) {
       const reply = await caller.post(path, body, keyed(key));
       expect([path, reply.status, reply.body.code]).toEqual([path, 400, 'invalid_idempotency_key']);
     }
-  });
-
-  it.each(['k', '~'.repeat(255), '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}'])('may be any visible ASCII up to 255 characters: %s', async (key) => {
-    const body = { code: unique('WH'), name: 'Second' };
-    const caller = test.aUser('admin');
-    const [first, again] = [await caller.post('/api/warehouses', body, keyed(key)), await caller.post('/api/warehouses', body, keyed(key))];
-    expect([first.status, again.headers['idempotent-replayed']]).toEqual([201, 'true']);
-  });
-
-  it('is free again after a failure, whichever it was', async () => {
-    const user = test.aUser();
-    const product = await aProduct(test, { initial_stock: 1 });
-    const [key, line] = [randomUUID(), { product_id: product.id, quantity: 2 }];
-    const ask = (body: object): Promise<Reply> => user.post('/api/reservations', body, keyed(key));
-    expect((await ask({ ...line, quantity: 0 })).body.code).toBe('validation_failed');
-    expect((await ask({ ...line, product_id: randomUUID() })).body.code).toBe('not_found');
-    expect((await ask(line)).body.code).toBe('insufficient_stock');
-    expect(await hasKey(key)).toBe(false);
-
-    await test.admin.post(`/api/products/${product.id}/stock-adjustments`, { delta: 1, reason: 'delivery' });
-    const reply = await ask(line);
-    expect([reply.status, reply.headers['idempotent-replayed']]).toEqual([201, undefined]);
-  });
-
-  it('of an overdue commit is not kept either', async () => {
-    const user = test.aUser();
-    const { id } = await aReservation(user, (await aProduct(test)).id);
-    await letTimePass(test, id);
-    const key = randomUUID();
-    for (let attempt = 0; attempt < 2; attempt += 1) {
-      expect((await user.post(`/api/reservations/${id}/commit`, undefined, keyed(key))).body.code).toBe('reservation_not_active');
-    }
-    expect(await hasKey(key)).toBe(false);
-  });
-
-  it('counts as new after 24 hours, even with another body', async () => {
-    const user = test.aUser();
-    const { id } = await aProduct(test);
-    const key = randomUUID();
-    const first = await user.post('/api/reservations', { product_id: id, quantity: 1 }, keyed(key));
-    await letADayPass(key);
-    const second = await user.post('/api/reservations', { product_id: id, quantity: 2 }, keyed(key));
-    expect(dataOf(second).id).not.toBe(dataOf(first).id);
-    expect(second.headers).not.toHaveProperty('idempotent-replayed');
-    const third = await user.post('/api/reservations', { product_id: id, quantity: 2 }, keyed(key));
-    expect([dataOf(third).id, third.headers['idempotent-replayed']]).toEqual([dataOf(second).id, 'true']);
-    expect(await stockOf(test, id)).toMatchObject({ reserved: 3 });
-  });
-
-  it('is purged after 24 hours and not before, however many there are', async () => {
-    const [old, young] = [randomUUID(), randomUUID()];
-    for (const key of [old, young]) {
-      dataOf(await test.admin.post('/api/warehouses', { code: unique('WH'), name: 'Second' }, keyed(key)));
-    }
-    await letADayPass(old);
-    await test.database.query(
-      `INSERT INTO idempotency_keys (caller, method, path, key, fingerprint, created_at)
-       SELECT 'crowd', 'POST', '/', n::text, '', clock_timestamp() - interval '2 days' FROM generate_series(1, 2500) AS n`,
-    );
-    await test.app.get(IdempotencyService).purge();
-    expect([await hasKey(old), await hasKey(young)]).toEqual([false, true]);
-    expect(await test.database.query(`SELECT 1 FROM idempotency_keys WHERE caller = 'crowd'`)).toEqual([]);
-  });
-
-  it('at the log-in is checked but not kept: every log-in makes a token', async () => {
-    const credentials = { email: `${unique('ada')}@example.com`, password: PASSWORD };
-    dataOf(await test.anonymous.post('/api/auth/register', credentials));
-    const key = randomUUID();
-    const replies = [await test.anonymous.post('/api/auth/login', credentials, keyed(key)), await test.anonymous.post('/api/auth/login', credentials, keyed(key))];
-    expect(replies.map((reply) => [reply.status, reply.headers['idempotent-replayed']])).toEqual([[200, undefined], [200, undefined]]);
-    expect(await hasKey(key)).toBe(false);
-  });
-
-  it('leaves no password in the database', async () => {
-    const [key, password] = [randomUUID(), `secret ${randomUUID()}`];
-    await test.anonymous.post('/api/auth/register', { email: `${unique('ada')}@example.com`, password }, keyed(key));
-    const [row] = await test.database.query<object>('SELECT * FROM idempotency_keys WHERE key = $1', [key]);
-    expect(row).toMatchObject({ caller: 'anonymous', method: 'POST', path: '/api/auth/register', status: 201 });
-    expect(JSON.stringify(row)).not.toMatch(/secret|argon2/);
   });
 });

@@ -25,8 +25,8 @@ describe('The rate limit', () => {
   const me = (caller: Api) => () => caller.get('/api/orders');
 
   it('counts by user, and without a valid token by address', async () => {
-    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async ({ anonymous, aUser }) => {
-      const [ada, bob] = [aUser(), aUser()];
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async (test) => {
+      const [ada, bob, { anonymous }] = [test.aUser(), test.aUser(), test];
       expect(await statusesOf(7, me(ada))).toEqual([200, 200, 200, 200, 200, 429, 429]);
       expect(await statusesOf(6, me(bob))).toEqual([200, 200, 200, 200, 200, 429]);
 
@@ -37,8 +37,8 @@ describe('The rate limit', () => {
   });
 
   it('counts whatever the route, and refusals too', async () => {
-    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async ({ aUser }) => {
-      const user = aUser();
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async (test) => {
+      const user = test.aUser();
       await user.get('/api/reservations');
       await user.post('/api/reservations', {});
       await user.post('/api/reservations/', '{', { 'Content-Type': 'application/json' });
@@ -49,8 +49,8 @@ describe('The rate limit', () => {
   });
 
   it('answers with a problem that says when to come back', async () => {
-    await withLimits({ RATE_LIMIT_PER_MINUTE: '1' }, async ({ aUser }) => {
-      const user = aUser();
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '1' }, async (test) => {
+      const user = test.aUser();
       await user.get('/api/orders');
       const { status, body, headers } = await user.get('/api/orders?limit=1');
       expect(status).toBe(429);
@@ -91,11 +91,12 @@ describe('The rate limit', () => {
 
 describe('The limit of log-ins', () => {
   it('counts by address, whoever the caller says they are, and on its own', async () => {
-    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous, aUser }) => {
+    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '3' }, async (test) => {
+      const { anonymous } = test;
       expect(await statusesOf(1, () => anonymous.post('/api/auth/login', CREDENTIALS))).toEqual([401]);
-      expect(await statusesOf(1, () => aUser().post('/api/auth/login/', CREDENTIALS))).toEqual([401]);
+      expect(await statusesOf(1, () => test.aUser().post('/api/auth/login/', CREDENTIALS))).toEqual([401]);
       expect(await statusesOf(1, () => anonymous.post('/api/auth/%6Cogin', {}))).toEqual([400]);
-      expect((await aUser().post('/api/auth/login', CREDENTIALS)).body.code).toBe('rate_limited');
+      expect((await test.aUser().post('/api/auth/login', CREDENTIALS)).body.code).toBe('rate_limited');
       expect((await anonymous.post('/api/auth/register', CREDENTIALS)).status).toBe(201);
       expect((await anonymous.post('/api/auth/login', CREDENTIALS)).status).toBe(429);
     });

@@ -20,7 +20,10 @@ interface Written {
 }
 
 const auditOf = (objectId: string): Promise<Written[]> =>
-  test.database.query<Written>('SELECT request_id, actor FROM audit_logs WHERE object_id = $1 ORDER BY created_at, id', [objectId]);
+  test.database.query<Written>(
+    'SELECT request_id, actor FROM audit_logs WHERE object_id = $1 ORDER BY created_at, id',
+    [objectId],
+  );
 
 describe('The request id', () => {
   it('is taken over when it is a UUID, in lower case', async () => {
@@ -29,16 +32,21 @@ describe('The request id', () => {
     expect([reply.headers['x-request-id'], reply.body.request_id]).toEqual([id, id]);
   });
 
-  it.each(['', 'abc', '1', `${randomUUID()}0`, `{${randomUUID()}}`, randomUUID().replaceAll('-', ''), `${randomUUID()}, ${randomUUID()}`])(
-    'is replaced by a new one when it is not a UUID: "%s"',
-    async (given) => {
-      const replies = [0, 1].map(() => test.anonymous.get('/api/products', { 'X-Request-Id': given }));
-      const [first, second] = (await Promise.all(replies)) as [Reply, Reply];
-      expect(first.headers['x-request-id']).toMatch(VERSION_7);
-      expect(first.body.request_id).toBe(first.headers['x-request-id']);
-      expect(second.body.request_id).not.toBe(first.body.request_id);
-    },
-  );
+  it.each([
+    '',
+    'abc',
+    '1',
+    `${randomUUID()}0`,
+    `{${randomUUID()}}`,
+    randomUUID().replaceAll('-', ''),
+    `${randomUUID()}, ${randomUUID()}`,
+  ])('is replaced by a new one when it is not a UUID: "%s"', async (given) => {
+    const replies = [0, 1].map(() => test.anonymous.get('/api/products', { 'X-Request-Id': given }));
+    const [first, second] = (await Promise.all(replies)) as [Reply, Reply];
+    expect(first.headers['x-request-id']).toMatch(VERSION_7);
+    expect(first.body.request_id).toBe(first.headers['x-request-id']);
+    expect(second.body.request_id).not.toBe(first.body.request_id);
+  });
 
   const json = { 'Content-Type': 'application/json' };
   it.each<[string, number, (id: Record<string, string>) => Promise<Reply>]>([
@@ -58,10 +66,13 @@ describe('The request id', () => {
     expect([body.status, body.request_id, headers['x-request-id']]).toEqual([status, id, id]);
   });
 
-  it.each(['/docs', '/redoc', '/openapi.json', '/metrics', '/health/live', '/problems/not-found'])('stands on what has no envelope: %s', async (path) => {
-    const id = randomUUID();
-    expect((await test.anonymous.get(path, { 'X-Request-Id': id })).headers['x-request-id']).toBe(id);
-  });
+  it.each(['/docs', '/redoc', '/openapi.json', '/metrics', '/health/live', '/problems/not-found'])(
+    'stands on what has no envelope: %s',
+    async (path) => {
+      const id = randomUUID();
+      expect((await test.anonymous.get(path, { 'X-Request-Id': id })).headers['x-request-id']).toBe(id);
+    },
+  );
 
   it('stands on the answer to what is not even HTTP', async () => {
     const { hostname, port } = new URL(test.url);
@@ -87,7 +98,9 @@ describe('The same request id', () => {
     const product = dataOf(await admin.post('/api/products', body, { 'X-Request-Id': id }));
     const written = { request_id: id, actor: `user:${admin.userId}` };
     expect(await auditOf(product.id)).toEqual([written]);
-    expect(await database.query('SELECT request_id, actor FROM stock_movements WHERE product_id = $1', [product.id])).toEqual([written]);
+    expect(
+      await database.query('SELECT request_id, actor FROM stock_movements WHERE product_id = $1', [product.id]),
+    ).toEqual([written]);
   });
 
   it('stands there too when the body came after the head of its request', async () => {
@@ -101,11 +114,18 @@ describe('The same request id', () => {
       Expect: '100-continue',
     };
     const status = await new Promise<number | undefined>((resolve, reject) => {
-      const call = httpRequest(`${test.url}/api/products`, { method: 'POST', headers }, (reply) => resolve(reply.resume().statusCode));
+      const call = httpRequest(`${test.url}/api/products`, { method: 'POST', headers }, (reply) =>
+        resolve(reply.resume().statusCode),
+      );
       // The server says this when it has read the head, so the body arrives by an event of its own.
-      call.on('continue', () => call.end(body)).on('error', reject).flushHeaders();
+      call
+        .on('continue', () => call.end(body))
+        .on('error', reject)
+        .flushHeaders();
     });
-    const rows = await test.database.query<Written>('SELECT request_id, actor FROM audit_logs WHERE request_id = $1', [id]);
+    const rows = await test.database.query<Written>('SELECT request_id, actor FROM audit_logs WHERE request_id = $1', [
+      id,
+    ]);
     expect([status, rows]).toEqual([201, [{ request_id: id, actor: `user:${test.admin.userId}` }]]);
   });
 
@@ -114,23 +134,33 @@ describe('The same request id', () => {
     const ids = Array.from({ length: 30 }, () => randomUUID());
     const users = ids.map(() => test.aUser());
     const line = { product_id: product.id, quantity: 1 };
-    const replies = await Promise.all(ids.map((id, index) => users[index]!.post('/api/reservations', line, { 'X-Request-Id': id })));
+    const replies = await Promise.all(
+      ids.map((id, index) => users[index]!.post('/api/reservations', line, { 'X-Request-Id': id })),
+    );
     for (const [index, reply] of replies.entries()) {
       expect(reply.body.request_id).toBe(ids[index]);
-      expect(await auditOf(dataOf(reply).id)).toEqual([{ request_id: ids[index], actor: `user:${users[index]!.userId}` }]);
+      expect(await auditOf(dataOf(reply).id)).toEqual([
+        { request_id: ids[index], actor: `user:${users[index]!.userId}` },
+      ]);
     }
     const movements = await test.database.query<Written>(
       `SELECT request_id, actor FROM stock_movements WHERE product_id = $1 AND reservation_id IS NOT NULL`,
       [product.id],
     );
     const expected = ids.map((id, index) => ({ request_id: id, actor: `user:${users[index]!.userId}` }));
-    expect(movements.sort((a, b) => a.request_id.localeCompare(b.request_id))).toEqual(expected.sort((a, b) => a.request_id.localeCompare(b.request_id)));
+    expect(movements.sort((a, b) => a.request_id.localeCompare(b.request_id))).toEqual(
+      expected.sort((a, b) => a.request_id.localeCompare(b.request_id)),
+    );
   });
 
   it('finds what a request did, through the audit log', async () => {
     const id = randomUUID();
     const product = await aProduct(test);
-    const order = dataOf(await test.aUser().post('/api/orders', { items: [{ product_id: product.id, quantity: 1 }] }, { 'X-Request-Id': id }));
+    const order = dataOf(
+      await test
+        .aUser()
+        .post('/api/orders', { items: [{ product_id: product.id, quantity: 1 }] }, { 'X-Request-Id': id }),
+    );
     const rows = dataOf(await test.admin.get(`/api/audit-logs?request_id=${id.toUpperCase()}`));
     expect(rows.map((row: { action: string }) => row.action).sort()).toEqual(['order.created', 'reservation.created']);
     expect(rows.map((row: { object_id: string }) => row.object_id)).toContain(order.id);
@@ -138,7 +168,10 @@ describe('The same request id', () => {
 
   it('is a new one for every run of a job, which signs with its name', async () => {
     const product = await aProduct(test);
-    const reservations = [await aReservation(test.aUser(), product.id), await aReservation(test.aUser(), product.id)] as const;
+    const reservations = [
+      await aReservation(test.aUser(), product.id),
+      await aReservation(test.aUser(), product.id),
+    ] as const;
     for (const { id } of reservations) {
       await letTimePass(test, id);
       await test.sweep();

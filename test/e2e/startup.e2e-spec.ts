@@ -69,7 +69,14 @@ const start = (env: Record<string, string>): Run => {
 
 beforeAll(async () => {
   const compiler = require.resolve('typescript/bin/tsc');
-  await promisify(execFile)(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.build.json'), '--noCheck', '--outDir', BUILD]);
+  await promisify(execFile)(process.execPath, [
+    compiler,
+    '-p',
+    join(ROOT, 'tsconfig.build.json'),
+    '--noCheck',
+    '--outDir',
+    BUILD,
+  ]);
 });
 afterAll(() => rm(BUILD, { recursive: true, force: true }));
 beforeEach(async () => {
@@ -107,8 +114,16 @@ describe('A start that cannot succeed', () => {
     ['a setting is wrong', { PORT: 'eighty' }, /PORT must be an integer number/],
     ['production lacks its settings', { NODE_ENV: 'production', DATABASE_URL: 'postgres://localhost/x' }, /JWT_SECRET/],
     ['the address of the database is none', { DATABASE_URL: 'postgres://host:port/x' }, /DATABASE_URL must be/],
-    ['nobody listens at the database', { DATABASE_URL: 'postgres://u:geheim@127.0.0.1:1/x' }, /DATABASE_URL: cannot connect to 127\.0\.0\.1:1\/x: /],
-    ['the host of the database is unknown', { DATABASE_URL: 'postgres://u:geheim@nowhere.invalid/x' }, /DATABASE_URL: cannot connect to nowhere\.invalid\/x: /],
+    [
+      'nobody listens at the database',
+      { DATABASE_URL: 'postgres://u:geheim@127.0.0.1:1/x' },
+      /DATABASE_URL: cannot connect to 127\.0\.0\.1:1\/x: /,
+    ],
+    [
+      'the host of the database is unknown',
+      { DATABASE_URL: 'postgres://u:geheim@nowhere.invalid/x' },
+      /DATABASE_URL: cannot connect to nowhere\.invalid\/x: /,
+    ],
   ])('ends with 1 and one line that names the variable: %s', async (_, env, line) => {
     await expectRefusal(env, line);
     expect(runs[0]!.stderr).not.toContain('geheim');
@@ -122,7 +137,10 @@ describe('A start that cannot succeed', () => {
     const other = createServer();
     await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening));
     const { port } = other.address() as AddressInfo;
-    await expectRefusal({ DATABASE_URL: database.url, PORT: String(port) }, new RegExp(`PORT: ${port} on 127\\.0\\.0\\.1 is taken`));
+    await expectRefusal(
+      { DATABASE_URL: database.url, PORT: String(port) },
+      new RegExp(`PORT: ${port} on 127\\.0\\.0\\.1 is taken`),
+    );
     await new Promise((closed) => other.close(closed));
   });
 });
@@ -140,13 +158,17 @@ describe('Processes on one database', () => {
   it('all come up when several start at once on an empty one, with one administrator', async () => {
     const started = [0, 1, 2].map(() => start({ DATABASE_URL: database.url }));
     const addresses = await Promise.all(started.map((run) => run.ready()));
-    const passwords = started.flatMap((run) => [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!));
+    const passwords = started.flatMap((run) =>
+      [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!),
+    );
     expect(passwords).toHaveLength(1);
     for (const address of addresses) {
       const admin = await logIn(address, 'admin@holdfast.local', passwords[0]);
       expect((await admin.get('/api/admin/reconciliation')).status).toBe(200);
     }
-    expect(await database.query('SELECT email, role FROM users')).toEqual([{ email: 'admin@holdfast.local', role: 'admin' }]);
+    expect(await database.query('SELECT email, role FROM users')).toEqual([
+      { email: 'admin@holdfast.local', role: 'admin' },
+    ]);
     expect(await database.query("SELECT code FROM warehouses WHERE code = 'MAIN'")).toHaveLength(1);
     expect(await Promise.all(started.map((run) => run.stop()))).toEqual([0, 0, 0]);
     expect(started.map((run) => run.stderr)).toEqual(['', '', '']);
@@ -162,7 +184,9 @@ describe('Processes on one database', () => {
     await client.query('COMMIT');
     client.release();
     const [address] = await Promise.all(started.map((run) => run.ready()));
-    const passwords = started.flatMap((run) => [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!));
+    const passwords = started.flatMap((run) =>
+      [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!),
+    );
     expect(passwords).toHaveLength(1);
     await logIn(address!, 'admin@holdfast.local', passwords[0]);
   });
@@ -170,7 +194,9 @@ describe('Processes on one database', () => {
   it('answer what is in flight before SIGTERM ends them with 0', async () => {
     const run = start({ DATABASE_URL: database.url, ...ADMIN });
     const admin = await logIn(await run.ready());
-    const { id } = dataOf(await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }));
+    const { id } = dataOf(
+      await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }),
+    );
     const client = await database.pool.connect();
     await client.query('BEGIN');
     await client.query('SELECT 1 FROM stock_levels WHERE product_id = $1 FOR UPDATE', [id]);
@@ -183,15 +209,20 @@ describe('Processes on one database', () => {
     client.release();
     const reply = await inFlight;
     expect([reply.status, await run.exited, run.stderr]).toEqual([201, 0, '']);
-    expect(await database.query('SELECT available, reserved FROM stock_levels WHERE product_id = $1', [id])).toEqual([{ available: 2, reserved: 1 }]);
+    expect(await database.query('SELECT available, reserved FROM stock_levels WHERE product_id = $1', [id])).toEqual([
+      { available: 2, reserved: 1 },
+    ]);
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)('end with 0 on %s although a client keeps its connection open', async (signal) => {
-    const run = start({ DATABASE_URL: database.url, ...ADMIN });
-    const address = await run.ready();
-    expect((await fetch(`${address}/health/ready`, { keepalive: true })).status).toBe(200);
-    expect(await run.stop(signal)).toBe(0);
-  });
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'end with 0 on %s although a client keeps its connection open',
+    async (signal) => {
+      const run = start({ DATABASE_URL: database.url, ...ADMIN });
+      const address = await run.ready();
+      expect((await fetch(`${address}/health/ready`, { keepalive: true })).status).toBe(200);
+      expect(await run.stop(signal)).toBe(0);
+    },
+  );
 
   it('say in production, as a line of the log, where they serve, and print no password', async () => {
     const run = start({ NODE_ENV: 'production', DATABASE_URL: database.url, JWT_SECRET: 'x'.repeat(32), ...ADMIN });
@@ -207,12 +238,17 @@ describe('The embedded database', () => {
   it('survives a kill -9: what was done and the tokens hold after the next start', async () => {
     const first = start(ADMIN);
     const admin = await logIn(await first.ready());
-    const product = dataOf(await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }));
+    const product = dataOf(
+      await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }),
+    );
     expect(await first.stop('SIGKILL')).toBeNull();
 
     const second = start(ADMIN);
     const again = new Api(await second.ready(), { id: admin.userId, token: admin.token });
-    expect(dataOf(await again.get(`/api/products/${product.id}`))).toMatchObject({ id: product.id, available_stock: 3 });
+    expect(dataOf(await again.get(`/api/products/${product.id}`))).toMatchObject({
+      id: product.id,
+      available_stock: 3,
+    });
     expect(dataOf(await again.get('/api/auth/me'))).toMatchObject({ id: admin.userId, role: 'admin' });
     expect(dataOf(await again.get('/api/admin/reconciliation'))).toMatchObject({ ok: true });
     expect([await second.stop(), second.stderr]).toEqual([0, '']);

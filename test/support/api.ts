@@ -39,12 +39,22 @@ export class Api {
     return this.send('patch', path, body, headers);
   }
 
-  async send(method: 'get' | 'post' | 'patch' | 'put' | 'delete' | 'options', path: string, body?: unknown, headers: Headers = {}): Promise<Reply> {
+  async send(
+    method: 'get' | 'post' | 'patch' | 'put' | 'delete' | 'options',
+    path: string,
+    body?: unknown,
+    headers: Headers = {},
+  ): Promise<Reply> {
     const call = request(this.url)[method](path).set(headers);
     if (this.caller && !('Authorization' in headers)) {
       call.set('Authorization', `Bearer ${this.caller.token}`);
     }
-    const { status, body: answer, headers: received, text } = await (body === undefined ? call : call.send(body as object));
+    const {
+      status,
+      body: answer,
+      headers: received,
+      text,
+    } = await (body === undefined ? call : call.send(body as object));
     return { status, body: answer, headers: received, text };
   }
 }

@@ -18,7 +18,15 @@ export function dataOf(reply: Reply): any {
 
 /** A product with 10 pieces in MAIN at 19.90. */
 export async function aProduct({ admin }: TestApp, overrides: object = {}): Promise<Product> {
-  return dataOf(await admin.post('/api/products', { sku: unique('SKU'), name: 'Blue mug', price: '19.90', initial_stock: 10, ...overrides }));
+  return dataOf(
+    await admin.post('/api/products', {
+      sku: unique('SKU'),
+      name: 'Blue mug',
+      price: '19.90',
+      initial_stock: 10,
+      ...overrides,
+    }),
+  );
 }
 
 /** An active warehouse of priority 100. */
@@ -27,8 +35,19 @@ export async function aWarehouse({ admin }: TestApp, overrides: object = {}): Pr
 }
 
 /** Puts pieces of a product into a warehouse; MAIN if none is named. */
-export async function stockUp({ admin }: TestApp, productId: string, delta: number, warehouseId?: string): Promise<void> {
-  dataOf(await admin.post(`/api/products/${productId}/stock-adjustments`, { delta, reason: 'delivery', warehouse_id: warehouseId }));
+export async function stockUp(
+  { admin }: TestApp,
+  productId: string,
+  delta: number,
+  warehouseId?: string,
+): Promise<void> {
+  dataOf(
+    await admin.post(`/api/products/${productId}/stock-adjustments`, {
+      delta,
+      reason: 'delivery',
+      warehouse_id: warehouseId,
+    }),
+  );
 }
 
 export interface Reservation {
@@ -64,11 +83,16 @@ export async function bring({ admin }: TestApp, orderId: string, ...statuses: st
 
 /** Lets the time of a reservation be over, without waiting for it. */
 export async function letTimePass({ database }: TestApp, reservationId: string): Promise<void> {
-  await database.query(`UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE id = $1`, [reservationId]);
+  await database.query(`UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE id = $1`, [
+    reservationId,
+  ]);
 }
 
 /** The stock of a product over all warehouses. */
-export async function stockOf({ admin }: TestApp, productId: string): Promise<{ available: number; reserved: number; total: number }> {
+export async function stockOf(
+  { admin }: TestApp,
+  productId: string,
+): Promise<{ available: number; reserved: number; total: number }> {
   const product = dataOf(await admin.get(`/api/products/${productId}`));
   return { available: product.available_stock, reserved: product.reserved_stock, total: product.total_stock };
 }

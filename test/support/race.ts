@@ -35,7 +35,11 @@ interface Interleaving extends Statement {
  * One fixed interleaving: takes a lock in a transaction of its own, starts `blocked`, waits until so many statements
  * wait for a lock, runs `meanwhile`, and only then commits and lets the others go on.
  */
-export async function whileLocked<T>(database: TestDatabase, lock: Interleaving, blocked: () => Promise<T>): Promise<T> {
+export async function whileLocked<T>(
+  database: TestDatabase,
+  lock: Interleaving,
+  blocked: () => Promise<T>,
+): Promise<T> {
   const client = await database.pool.connect();
   try {
     await client.query('BEGIN');
@@ -82,7 +86,7 @@ export async function untilWaiting(database: TestDatabase, waiters: number): Pro
 
 /** Returns when the condition holds; fails if it does not within ten seconds. */
 export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
     if (await condition()) {
       return;
     }

@@ -32,7 +32,13 @@ export interface TestApp {
 /** @param settings environment variables that differ from the tests' own: no rate limits, only errors logged */
 export async function startTestApp(settings: Record<string, string> = {}, database?: TestDatabase): Promise<TestApp> {
   const own = database ?? (await createDatabase());
-  const defaults = { NODE_ENV: 'test', RATE_LIMIT_PER_MINUTE: '0', LOGIN_RATE_LIMIT_PER_MINUTE: '0', LOG_LEVEL: 'error', JWT_SECRET };
+  const defaults = {
+    NODE_ENV: 'test',
+    RATE_LIMIT_PER_MINUTE: '0',
+    LOGIN_RATE_LIMIT_PER_MINUTE: '0',
+    LOG_LEVEL: 'error',
+    JWT_SECRET,
+  };
   const config = loadConfig({ ...defaults, ...settings, PORT: '0', DATABASE_URL: own.url });
   log.level = config.logLevel;
   const app = await createApp({ config, databaseUrl: own.url, secrets: new Secrets(JWT_SECRET) }, { cronJobs: false });

@@ -8,7 +8,13 @@ import { IdParam } from '../../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Public, Roles } from '../../platform/security/access.decorators';
 import { Caller, type UserActor } from '../../platform/security/actor';
-import { CreateProductBody, ProductDetailResponse, ProductResponse, ProductsQuery, UpdateProductBody } from './products.dto';
+import {
+  CreateProductBody,
+  ProductDetailResponse,
+  ProductResponse,
+  ProductsQuery,
+  UpdateProductBody,
+} from './products.dto';
 import { ProductsService } from './products.service';
 
 @ApiTags('Products and stock')
@@ -39,17 +45,29 @@ export class ProductsController {
   @ApiOperation({ summary: 'Make a product, with its first stock' })
   @ApiData(ProductDetailResponse, 'The product.', 201)
   @ApiProblems('duplicate', 'not_found')
-  create(@Body() body: CreateProductBody, @Idempotency() request: IdempotentRequest): Promise<Answer<ProductDetailResponse>> {
+  create(
+    @Body() body: CreateProductBody,
+    @Idempotency() request: IdempotentRequest,
+  ): Promise<Answer<ProductDetailResponse>> {
     return this.products.create(body, request);
   }
 
   @Patch(':id')
   @Roles('admin')
   @ApiOperation({ summary: 'Change a product' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The version that the change is meant for.', schema: { type: 'string', example: '"1"' } })
+  @ApiHeader({
+    name: 'If-Match',
+    required: false,
+    description: 'The version that the change is meant for.',
+    schema: { type: 'string', example: '"1"' },
+  })
   @ApiData(ProductDetailResponse, 'The product after the change.')
   @ApiProblems('not_found', 'version_mismatch')
-  update(@IdParam() id: string, @Body() body: UpdateProductBody, @IfMatch() ifMatch?: string): Promise<Answer<ProductDetailResponse>> {
+  update(
+    @IdParam() id: string,
+    @Body() body: UpdateProductBody,
+    @IfMatch() ifMatch?: string,
+  ): Promise<Answer<ProductDetailResponse>> {
     return this.products.update(id, body, ifMatch);
   }
 }

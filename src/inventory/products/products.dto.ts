@@ -7,7 +7,12 @@ import type { Product } from './product.entity';
 
 export const DEFAULT_CURRENCY = 'EUR';
 const PRICE = { max: '999999999999.99' };
-const PRICE_DOCS = { type: 'string', pattern: '^\\d{1,12}(\\.\\d{1,2})?$', example: '19.90', description: 'A decimal with at most two places, as a string or a number.' } as const;
+const PRICE_DOCS = {
+  type: 'string',
+  pattern: '^\\d{1,12}(\\.\\d{1,2})?$',
+  example: '19.90',
+  description: 'A decimal with at most two places, as a string or a number.',
+} as const;
 const STOCK_DOCS = { type: 'integer', minimum: 0, maximum: MAX_STOCK } as const;
 
 export class CreateProductBody {
@@ -78,7 +83,11 @@ export class UpdateProductBody {
 }
 
 export class ProductsQuery extends PageQuery {
-  @ApiPropertyOptional({ description: 'Part of the sku or the name, whatever its case.', maxLength: 200, example: 'mug' })
+  @ApiPropertyOptional({
+    description: 'Part of the sku or the name, whatever its case.',
+    maxLength: 200,
+    example: 'mug',
+  })
   @Optional()
   @IsText({ max: 200 })
   q?: string;
@@ -88,7 +97,11 @@ export class ProductsQuery extends PageQuery {
   @QueryBoolean()
   in_stock?: boolean;
 
-  @ApiPropertyOptional({ type: 'boolean', default: false, description: 'For administrators: also those that are not active.' })
+  @ApiPropertyOptional({
+    type: 'boolean',
+    default: false,
+    description: 'For administrators: also those that are not active.',
+  })
   @Optional()
   @QueryBoolean()
   include_inactive?: boolean;
@@ -119,7 +132,11 @@ export class ProductResponse {
   @ApiProperty({ type: 'integer' })
   low_stock_threshold!: number;
 
-  @ApiProperty({ type: 'integer', example: 100, description: 'Over all warehouses: available_stock + reserved_stock, always.' })
+  @ApiProperty({
+    type: 'integer',
+    example: 100,
+    description: 'Over all warehouses: available_stock + reserved_stock, always.',
+  })
   total_stock!: number;
 
   @ApiProperty({ type: 'integer', example: 97 })
@@ -128,7 +145,11 @@ export class ProductResponse {
   @ApiProperty({ type: 'integer', example: 3 })
   reserved_stock!: number;
 
-  @ApiProperty({ type: 'integer', example: 1, description: 'Goes up with every change of the product; for `If-Match`.' })
+  @ApiProperty({
+    type: 'integer',
+    example: 1,
+    description: 'Goes up with every change of the product; for `If-Match`.',
+  })
   version!: number;
 
   @ApiProperty({ format: 'date-time' })
@@ -191,6 +212,14 @@ export function toProductDetailResponse(product: Product, levels: ProductStockLe
 }
 
 /** What the audit log keeps of a product: what a PATCH can change. */
-export function toProductSnapshot({ sku, name, description, price, currency, isActive, lowStockThreshold }: Product): object {
+export function toProductSnapshot({
+  sku,
+  name,
+  description,
+  price,
+  currency,
+  isActive,
+  lowStockThreshold,
+}: Product): object {
   return { sku, name, description, price, currency, is_active: isActive, low_stock_threshold: lowStockThreshold };
 }

@@ -56,12 +56,17 @@ export function findProducts(
   { q, in_stock: inStock, include_inactive: includeInactive, limit }: ProductsQuery,
   after: Position | undefined,
 ): Promise<Product[]> {
-  const query = manager.createQueryBuilder(Product, 'product').orderBy('product.createdAt', 'DESC').addOrderBy('product.id', 'DESC');
+  const query = manager
+    .createQueryBuilder(Product, 'product')
+    .orderBy('product.createdAt', 'DESC')
+    .addOrderBy('product.id', 'DESC');
   if (!includeInactive) {
     query.andWhere('product.isActive');
   }
   if (q !== undefined) {
-    query.andWhere('(product.sku ILIKE :pattern OR product.name ILIKE :pattern)', { pattern: `%${q.replace(/[\\%_]/g, '\\$&')}%` });
+    query.andWhere('(product.sku ILIKE :pattern OR product.name ILIKE :pattern)', {
+      pattern: `%${q.replace(/[\\%_]/g, '\\$&')}%`,
+    });
   }
   if (inStock !== undefined) {
     query.andWhere(inStock ? `(${HAS_STOCK})` : `NOT (${HAS_STOCK})`);

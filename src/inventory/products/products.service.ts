@@ -51,8 +51,14 @@ export class ProductsService {
     const after = keyset.positionOf(cursor);
     return this.transactions.read(async (manager) => {
       const products = await findProducts(manager, { ...filters, limit }, after);
-      const sums = await findStockSums(manager, products.map(({ id }) => id));
-      const at = (product: Product): { value: string; id: string } => ({ value: product.createdAt.toISOString(), id: product.id });
+      const sums = await findStockSums(
+        manager,
+        products.map(({ id }) => id),
+      );
+      const at = (product: Product): { value: string; id: string } => ({
+        value: product.createdAt.toISOString(),
+        id: product.id,
+      });
       return keyset.page(products, limit, at, (product) => toProductResponse(product, sums.get(product.id)!));
     });
   }
@@ -87,7 +93,11 @@ export class ProductsService {
   }
 
   /** Changes what is given and nothing else. Locks the product. @throws NotFound, VersionMismatch */
-  async update(id: string, body: UpdateProductBody, ifMatch: string | undefined): Promise<Answer<ProductDetailResponse>> {
+  async update(
+    id: string,
+    body: UpdateProductBody,
+    ifMatch: string | undefined,
+  ): Promise<Answer<ProductDetailResponse>> {
     const { name, description, is_active: isActive, low_stock_threshold: lowStockThreshold } = body;
     const price = body.price === undefined ? undefined : fromCents(toCents(body.price));
     const changes = changesIn({ name, description, price, isActive, lowStockThreshold });
@@ -97,7 +107,11 @@ export class ProductsService {
         throw new NotFound('product', id);
       }
       assertVersion(ifMatch, before.version);
-      await tx.update(Product, { id }, { ...changes, version: before.version + 1, updatedAt: () => 'clock_timestamp()' });
+      await tx.update(
+        Product,
+        { id },
+        { ...changes, version: before.version + 1, updatedAt: () => 'clock_timestamp()' },
+      );
       const after = await tx.findOneByOrFail(Product, { id });
       await this.audit.recordTx(tx, {
         action: 'product.updated',
@@ -112,7 +126,9 @@ export class ProductsService {
   private async stockUpTx(tx: Tx, key: { productId: string; warehouseId: string }, quantity: number): Promise<void> {
     await tx.insert(StockLevel, key);
     if (quantity > 0) {
-      await this.ledger.postTx(tx, await lockLevels(tx, [key]), [{ ...key, kind: 'initial', available: quantity, reserved: 0 }]);
+      await this.ledger.postTx(tx, await lockLevels(tx, [key]), [
+        { ...key, kind: 'initial', available: quantity, reserved: 0 },
+      ]);
     }
   }
 }
@@ -126,6 +142,10 @@ async function insertTx(tx: Tx, body: CreateProductBody): Promise<Product> {
   return tx.findOneByOrFail(Product, { id });
 }
 
-function answer(product: Product, levels: ProductDetailResponse['stock_levels'], location?: string): Answer<ProductDetailResponse> {
+function answer(
+  product: Product,
+  levels: ProductDetailResponse['stock_levels'],
+  location?: string,
+): Answer<ProductDetailResponse> {
   return new Answer(toProductDetailResponse(product, levels), { version: product.version, location });
 }

@@ -20,7 +20,9 @@ export interface Allotment {
   readonly quantity: number;
 }
 
-export type Allocation = { readonly allotments: Allotment[]; readonly shortages: [] } | { readonly allotments: []; readonly shortages: Shortage[] };
+export type Allocation =
+  | { readonly allotments: Allotment[]; readonly shortages: [] }
+  | { readonly allotments: []; readonly shortages: Shortage[] };
 
 /**
  * Decides where everything that is asked for comes from: all lines or none. Lines of one product are added up first.
@@ -62,7 +64,9 @@ function addUp(demands: readonly Demand[]): Demand[] {
 }
 
 function pinnedFirst(demands: Demand[]): Demand[] {
-  return demands.sort((left, right) => Number(left.warehouseId === undefined) - Number(right.warehouseId === undefined));
+  return demands.sort(
+    (left, right) => Number(left.warehouseId === undefined) - Number(right.warehouseId === undefined),
+  );
 }
 
 function canServe(supply: Supply, { productId, warehouseId }: Demand): boolean {

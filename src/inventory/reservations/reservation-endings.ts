@@ -36,7 +36,11 @@ export class ReservationEndings {
     const reservation = (await lockRow(tx, Reservation, reservationId))!;
     const { items, levels } = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
-    await this.ledger.postTx(tx, levels, postings(items, { ...causeOf(reservation), kind: 'commit', available: 0, reserved: -1 }));
+    await this.ledger.postTx(
+      tx,
+      levels,
+      postings(items, { ...causeOf(reservation), kind: 'commit', available: 0, reserved: -1 }),
+    );
     await this.endTx(tx, [reservation], 'committed');
   }
 
@@ -47,9 +51,17 @@ export class ReservationEndings {
   async cancelTx(tx: Tx, reservation: Reservation): Promise<void> {
     const { items, levels } = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
-    await this.ledger.postTx(tx, levels, postings(items, { ...causeOf(reservation), kind: 'release', available: 1, reserved: -1 }));
+    await this.ledger.postTx(
+      tx,
+      levels,
+      postings(items, { ...causeOf(reservation), kind: 'release', available: 1, reserved: -1 }),
+    );
     await this.endTx(tx, [reservation], 'cancelled');
-    await this.hook.cancelOrdersTx(tx, reservation.orderId === null ? [] : [reservation.orderId], 'the reservation was cancelled');
+    await this.hook.cancelOrdersTx(
+      tx,
+      reservation.orderId === null ? [] : [reservation.orderId],
+      'the reservation was cancelled',
+    );
   }
 
   /** Gives back what is held for an order that its owner cancels; a hold whose time is over ends as expired. */
@@ -61,7 +73,11 @@ export class ReservationEndings {
     }
     const isOverdue = reservation.expiresAt <= (await databaseNow(tx));
     const kind = isOverdue ? 'expire' : 'release';
-    await this.ledger.postTx(tx, levels, postings(items, { ...causeOf(reservation), kind, available: 1, reserved: -1 }));
+    await this.ledger.postTx(
+      tx,
+      levels,
+      postings(items, { ...causeOf(reservation), kind, available: 1, reserved: -1 }),
+    );
     await this.endTx(tx, [reservation], isOverdue ? 'expired' : 'cancelled');
   }
 
@@ -74,11 +90,19 @@ export class ReservationEndings {
     );
     await this.ledger.postTx(tx, levels, given);
     await this.endTx(tx, reservations, 'expired');
-    await this.hook.cancelOrdersTx(tx, reservations.flatMap(({ orderId }) => orderId ?? []), 'the reservation expired');
+    await this.hook.cancelOrdersTx(
+      tx,
+      reservations.flatMap(({ orderId }) => orderId ?? []),
+      'the reservation expired',
+    );
   }
 
   /** Puts sold items back into the warehouses that they came from. Locks their levels. */
-  async restockTx(tx: Tx, items: readonly Allotment[], cause: { reservationId: string; orderId: string }): Promise<void> {
+  async restockTx(
+    tx: Tx,
+    items: readonly Allotment[],
+    cause: { reservationId: string; orderId: string },
+  ): Promise<void> {
     const levels = await lockLevels(tx, items);
     await this.ledger.postTx(tx, levels, postings(items, { ...cause, kind: 'restock', available: 1, reserved: 0 }));
   }

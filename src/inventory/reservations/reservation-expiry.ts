@@ -98,7 +98,9 @@ export class ReservationExpiry {
     let expired = 0;
     let lag = 0;
     for (;;) {
-      const overdue = await this.transactions.read((manager) => manager.query<Overdue[]>(OVERDUE, [scope.productIds ?? null]));
+      const overdue = await this.transactions.read((manager) =>
+        manager.query<Overdue[]>(OVERDUE, [scope.productIds ?? null]),
+      );
       if (overdue.length === 0) {
         return { expired, lag };
       }
@@ -117,7 +119,11 @@ export class ReservationExpiry {
     const lockedOrders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
     const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || lockedOrders.has(orderId);
     // One whose order was skipped is not even touched: it is for whoever has the order, and who would skip it too.
-    const locked = await lockOverdue(tx, overdue.filter(isOurs).map(({ id }) => id), { skipLocked });
+    const locked = await lockOverdue(
+      tx,
+      overdue.filter(isOurs).map(({ id }) => id),
+      { skipLocked },
+    );
     // One whose order was made since we looked is left: it is too late to lock its order now.
     const ours = locked.filter(isOurs);
     if (ours.length > 0) {

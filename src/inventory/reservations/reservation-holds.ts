@@ -7,7 +7,13 @@ import { databaseNow } from '../../platform/database/clock';
 import { lockRow } from '../../platform/database/rows.locks';
 import { afterCommit, StaleRead } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { Duplicate, InsufficientStock, NotFound, type Shortage, ValidationFailed } from '../../platform/errors/domain-errors';
+import {
+  Duplicate,
+  InsufficientStock,
+  NotFound,
+  type Shortage,
+  ValidationFailed,
+} from '../../platform/errors/domain-errors';
 import { Metrics } from '../../platform/metrics/metrics';
 import { sumOfLines } from '../../platform/money';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
@@ -59,7 +65,10 @@ export class ReservationHolds {
    * Holds all lines or none, at today's prices. Locks the levels of all the products.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line
    */
-  async holdTx(tx: Tx, { lines, ttlSeconds = this.config.reservationTtlSeconds, ...whose }: HoldRequest): Promise<HeldReservation> {
+  async holdTx(
+    tx: Tx,
+    { lines, ttlSeconds = this.config.reservationTtlSeconds, ...whose }: HoldRequest,
+  ): Promise<HeldReservation> {
     this.assertTtl(ttlSeconds);
     const products = byId(await tx.findBy(Product, { id: In(lines.map((line) => line.productId)) }));
     const warehouses = byId(await tx.find(Warehouse, { order: { priority: 'ASC', id: 'ASC' } }));
@@ -136,7 +145,10 @@ export class ReservationHolds {
   private assertTtl(ttlSeconds: number): void {
     const max = this.config.reservationMaxTtlSeconds;
     if (ttlSeconds > max) {
-      throw new ValidationFailed({ field: 'ttl_seconds', message: `ttl_seconds must be a whole number from 1 to ${max}` });
+      throw new ValidationFailed({
+        field: 'ttl_seconds',
+        message: `ttl_seconds must be a whole number from 1 to ${max}`,
+      });
     }
   }
 
@@ -144,7 +156,13 @@ export class ReservationHolds {
     const { id: reservationId, orderId, items } = reservation;
     await tx.insert(
       ReservationItem,
-      items.map(({ productId, warehouseId, quantity, unitPrice }) => ({ reservationId, productId, warehouseId, quantity, unitPrice })),
+      items.map(({ productId, warehouseId, quantity, unitPrice }) => ({
+        reservationId,
+        productId,
+        warehouseId,
+        quantity,
+        unitPrice,
+      })),
     );
     await this.ledger.postTx(
       tx,
@@ -154,12 +172,20 @@ export class ReservationHolds {
         ...{ reservationId, orderId: orderId ?? undefined },
       })),
     );
-    await this.audit.recordTx(tx, { action: 'reservation.created', objectId: reservationId, newValue: toReservationResponse(reservation) });
+    await this.audit.recordTx(tx, {
+      action: 'reservation.created',
+      objectId: reservationId,
+      newValue: toReservationResponse(reservation),
+    });
   }
 }
 
 /** @throws NotFound, whether there is no such reservation or it is someone else's */
-export function assertMayUse<T extends { userId: string }>(found: T | null | undefined, id: string, caller: UserActor): asserts found is T {
+export function assertMayUse<T extends { userId: string }>(
+  found: T | null | undefined,
+  id: string,
+  caller: UserActor,
+): asserts found is T {
   if (!found || !(found.userId === caller.id || isAdmin(caller))) {
     throw new NotFound('reservation', id);
   }

@@ -6,7 +6,10 @@ import { MAX_PIECES } from '../stock/stock.dto';
 export const MAX_LINES = 100;
 export const QUANTITY = { min: 1, max: MAX_PIECES };
 export const QUANTITY_DOCS = { type: 'integer', minimum: QUANTITY.min, maximum: QUANTITY.max, example: 2 } as const;
-export const WAREHOUSE_DOCS = { format: 'uuid', description: 'Left out: the active warehouses decide by their priority.' } as const;
+export const WAREHOUSE_DOCS = {
+  format: 'uuid',
+  description: 'Left out: the active warehouses decide by their priority.',
+} as const;
 
 export class LineBody {
   @ApiProperty({ format: 'uuid' })

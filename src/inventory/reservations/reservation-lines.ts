@@ -35,7 +35,10 @@ export function currencyOf(lines: readonly Line[], products: ReadonlyMap<string,
   const other = currencies.findIndex((code) => code !== currency);
   if (other !== -1) {
     const field = `${lines[other]!.prefix}product_id`;
-    throw new ValidationFailed({ field, message: `${field} is sold in ${currencies[other]}, the lines before it in ${currency}` });
+    throw new ValidationFailed({
+      field,
+      message: `${field} is sold in ${currencies[other]}, the lines before it in ${currency}`,
+    });
   }
   return currency!;
 }

@@ -6,7 +6,12 @@ import type { Page } from '../../platform/http/page';
 import { IdParam } from '../../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Caller, type UserActor } from '../../platform/security/actor';
-import { CreateReservationBody, ExtendReservationBody, ReservationResponse, ReservationsQuery } from './reservations.dto';
+import {
+  CreateReservationBody,
+  ExtendReservationBody,
+  ReservationResponse,
+  ReservationsQuery,
+} from './reservations.dto';
 import { ReservationsReader } from './reservations.reader';
 import { ReservationsService } from './reservations.service';
 
@@ -19,7 +24,10 @@ export class ReservationsController {
   ) {}
 
   @Post()
-  @ApiOperation({ summary: 'Hold stock for a short time', description: 'All lines or none. The price is held together with the stock.' })
+  @ApiOperation({
+    summary: 'Hold stock for a short time',
+    description: 'All lines or none. The price is held together with the stock.',
+  })
   @ApiData(ReservationResponse, 'The reservation; `Location` is its path.', 201)
   @ApiProblems('not_found', 'insufficient_stock')
   create(
@@ -48,7 +56,10 @@ export class ReservationsController {
 
   @Post(':id/cancel')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Give the stock back', description: 'A pending order that the reservation belongs to is cancelled with it.' })
+  @ApiOperation({
+    summary: 'Give the stock back',
+    description: 'A pending order that the reservation belongs to is cancelled with it.',
+  })
   @ApiData(ReservationResponse, 'The cancelled reservation.')
   @ApiProblems('not_found', 'reservation_not_active')
   cancel(

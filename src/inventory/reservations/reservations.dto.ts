@@ -1,6 +1,15 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { ArrayMaxSize, ArrayMinSize, IsArray, IsIn, IsObject, IsUUID, ValidateIf, ValidateNested } from 'class-validator';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsIn,
+  IsObject,
+  IsUUID,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
 import { IsAbsentWith, IsWholeNumber, Optional } from '../../platform/http/validators';
 import { LineBody, MAX_LINES, QUANTITY, QUANTITY_DOCS, WAREHOUSE_DOCS } from './reservation-line.dto';
@@ -26,7 +35,12 @@ export class CreateReservationBody {
   @IsUUID()
   warehouse_id?: string;
 
-  @ApiPropertyOptional({ type: [LineBody], minItems: 1, maxItems: MAX_LINES, description: 'All of them or none. Lines of one product are added up.' })
+  @ApiPropertyOptional({
+    type: [LineBody],
+    minItems: 1,
+    maxItems: MAX_LINES,
+    description: 'All of them or none. Lines of one product are added up.',
+  })
   @Optional()
   @IsArray()
   @ArrayMinSize(1)
@@ -37,14 +51,25 @@ export class CreateReservationBody {
   @Type(() => LineBody)
   items?: LineBody[];
 
-  @ApiPropertyOptional({ type: 'integer', minimum: 1, description: 'How long the hold lasts; at most RESERVATION_MAX_TTL_SECONDS. Left out: RESERVATION_TTL_SECONDS.', example: 600 })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    description: 'How long the hold lasts; at most RESERVATION_MAX_TTL_SECONDS. Left out: RESERVATION_TTL_SECONDS.',
+    example: 600,
+  })
   @Optional()
   @IsWholeNumber({ min: 1, max: 2_592_000 })
   ttl_seconds?: number;
 }
 
 export class ExtendReservationBody {
-  @ApiProperty({ type: 'integer', minimum: 1, example: 600, description: 'From now. The hold never lasts longer than RESERVATION_MAX_TTL_SECONDS in all: past that, it ends there.' })
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: 600,
+    description:
+      'From now. The hold never lasts longer than RESERVATION_MAX_TTL_SECONDS in all: past that, it ends there.',
+  })
   @IsWholeNumber({ min: 1, max: 2_592_000 })
   ttl_seconds!: number;
 }
@@ -85,7 +110,10 @@ export class ReservationResponse {
   @ApiProperty({ format: 'uuid' })
   user_id!: string;
 
-  @ApiProperty({ enum: RESERVATION_STATUSES, description: '`expired` from the moment `expires_at`, whether tidied up or not.' })
+  @ApiProperty({
+    enum: RESERVATION_STATUSES,
+    description: '`expired` from the moment `expires_at`, whether tidied up or not.',
+  })
   status!: ReservationStatus;
 
   @ApiProperty({ type: [ReservationItemResponse] })
@@ -97,7 +125,12 @@ export class ReservationResponse {
   @ApiProperty({ example: 'EUR' })
   currency!: string;
 
-  @ApiProperty({ type: 'string', format: 'uuid', nullable: true, description: 'The order that the reservation belongs to.' })
+  @ApiProperty({
+    type: 'string',
+    format: 'uuid',
+    nullable: true,
+    description: 'The order that the reservation belongs to.',
+  })
   order_id!: string | null;
 
   @ApiProperty({ format: 'date-time' })

@@ -18,7 +18,12 @@ export class ReservationsReader {
     const keyset = new Keyset('reservations', where);
     const after = keyset.positionOf(cursor);
     const views = await this.transactions.read((manager) => findReservations(manager, where, limit + 1, after));
-    return keyset.page(views, limit, (view) => ({ value: view.createdAt.toISOString(), id: view.id }), toReservationResponse);
+    return keyset.page(
+      views,
+      limit,
+      (view) => ({ value: view.createdAt.toISOString(), id: view.id }),
+      toReservationResponse,
+    );
   }
 
   /** @throws NotFound, also for someone else's */

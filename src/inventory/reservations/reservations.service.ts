@@ -29,7 +29,11 @@ export class ReservationsService {
    * Holds all lines or none. Overdue holds on products that are short are expired first.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there
    */
-  async create(body: CreateReservationBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+  async create(
+    body: CreateReservationBody,
+    caller: UserActor,
+    request: IdempotentRequest,
+  ): Promise<Answer<ReservationResponse>> {
     const hold = { userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds };
     return this.expiry.reclaiming(() =>
       this.idempotency.run(request, async (tx) => {
@@ -51,7 +55,12 @@ export class ReservationsService {
   }
 
   /** Moves the end of the hold. @throws NotFound, ReservationNotActive, ValidationFailed */
-  async extend(id: string, body: ExtendReservationBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+  async extend(
+    id: string,
+    body: ExtendReservationBody,
+    caller: UserActor,
+    request: IdempotentRequest,
+  ): Promise<Answer<ReservationResponse>> {
     return this.idempotency.run(request, async (tx) => {
       await this.holds.extendTx(tx, await this.holds.lockTx(tx, id, caller), body.ttl_seconds);
       return this.answerTx(tx, id);

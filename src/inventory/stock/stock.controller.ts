@@ -6,7 +6,13 @@ import { type Page, PageQuery } from '../../platform/http/page';
 import { IdParam } from '../../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Roles } from '../../platform/security/access.decorators';
-import { AdjustStockBody, StockLevelResponse, StockMovementResponse, TransferResponse, TransferStockBody } from './stock.dto';
+import {
+  AdjustStockBody,
+  StockLevelResponse,
+  StockMovementResponse,
+  TransferResponse,
+  TransferStockBody,
+} from './stock.dto';
 import { StockService } from './stock.service';
 
 @ApiTags('Products and stock')
@@ -41,7 +47,10 @@ export class StockController {
   @ApiOperation({ summary: 'Move available pieces from one warehouse to another' })
   @ApiData(TransferResponse, 'The transfer, and both levels after it.', 201)
   @ApiProblems('not_found', 'insufficient_stock')
-  transfer(@Body() body: TransferStockBody, @Idempotency() request: IdempotentRequest): Promise<Answer<TransferResponse>> {
+  transfer(
+    @Body() body: TransferStockBody,
+    @Idempotency() request: IdempotentRequest,
+  ): Promise<Answer<TransferResponse>> {
     return this.stock.transfer(body, request);
   }
 }

@@ -14,9 +14,18 @@ export const MAX_STOCK = 1_000_000_000;
 export const MAX_PIECES = 1_000_000;
 
 export class AdjustStockBody {
-  @ApiProperty({ type: 'integer', minimum: -MAX_PIECES, maximum: MAX_PIECES, description: 'Pieces more or fewer; not 0.', example: -3 })
+  @ApiProperty({
+    type: 'integer',
+    minimum: -MAX_PIECES,
+    maximum: MAX_PIECES,
+    description: 'Pieces more or fewer; not 0.',
+    example: -3,
+  })
   @IsWholeNumber({ min: -MAX_PIECES, max: MAX_PIECES })
-  @ValidateBy({ name: 'isNotZero', validator: { validate: (value) => value !== 0, defaultMessage: () => '$property must not be 0' } })
+  @ValidateBy({
+    name: 'isNotZero',
+    validator: { validate: (value) => value !== 0, defaultMessage: () => '$property must not be 0' },
+  })
   delta!: number;
 
   @ApiProperty({ example: 'damaged in transit', maxLength: 500 })

@@ -16,10 +16,14 @@ export function lockLevelsOf(tx: Tx, productIds: readonly string[]): Promise<Sto
 
 /** Locks these levels. */
 export function lockLevels(tx: Tx, keys: readonly LevelKey[]): Promise<StockLevel[]> {
-  return lockWhere(tx, '(level.productId, level.warehouseId) IN (SELECT * FROM unnest(:products::uuid[], :warehouses::uuid[]))', {
-    products: keys.map((key) => key.productId),
-    warehouses: keys.map((key) => key.warehouseId),
-  });
+  return lockWhere(
+    tx,
+    '(level.productId, level.warehouseId) IN (SELECT * FROM unnest(:products::uuid[], :warehouses::uuid[]))',
+    {
+      products: keys.map((key) => key.productId),
+      warehouses: keys.map((key) => key.warehouseId),
+    },
+  );
 }
 
 function lockWhere(tx: Tx, condition: string, parameters: object): Promise<StockLevel[]> {

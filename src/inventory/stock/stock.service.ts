@@ -42,14 +42,22 @@ export class StockService {
    * Locks the level.
    * @throws NotFound for the product or warehouse, InsufficientStock if available would fall below 0
    */
-  async adjust(productId: string, body: AdjustStockBody, request: IdempotentRequest): Promise<Answer<StockLevelResponse>> {
+  async adjust(
+    productId: string,
+    body: AdjustStockBody,
+    request: IdempotentRequest,
+  ): Promise<Answer<StockLevelResponse>> {
     const key = { productId, warehouseId: body.warehouse_id?.toLowerCase() ?? MAIN_WAREHOUSE_ID };
     return this.reclaiming(request, async (tx) => {
       await assertProductTx(tx, productId);
       const [level] = await this.lockOrMakeLevelsTx(tx, [key]);
       await assertFitsTx(tx, level!, body.delta, 'delta');
       const before = summaryOf(level!);
-      await this.ledger.postTx(tx, [level!], [{ ...key, kind: 'adjustment', available: body.delta, reserved: 0, reason: body.reason }]);
+      await this.ledger.postTx(
+        tx,
+        [level!],
+        [{ ...key, kind: 'adjustment', available: body.delta, reserved: 0, reason: body.reason }],
+      );
       await this.audit.recordTx(tx, {
         action: 'stock.adjusted',
         objectId: productId,
@@ -70,7 +78,10 @@ export class StockService {
     const from = { productId, warehouseId: body.from_warehouse_id.toLowerCase() };
     const to = { productId, warehouseId: body.to_warehouse_id.toLowerCase() };
     if (from.warehouseId === to.warehouseId) {
-      throw new ValidationFailed({ field: 'to_warehouse_id', message: 'to_warehouse_id must be another warehouse than from_warehouse_id' });
+      throw new ValidationFailed({
+        field: 'to_warehouse_id',
+        message: 'to_warehouse_id must be another warehouse than from_warehouse_id',
+      });
     }
     return this.reclaiming(request, async (tx) => {
       await assertProductTx(tx, productId);
@@ -104,10 +115,18 @@ export class StockService {
       }
       return query.limit(limit + 1).getMany();
     });
-    return keyset.page(rows, limit, (row) => ({ value: row.createdAt.toISOString(), id: row.id }), toStockMovementResponse);
+    return keyset.page(
+      rows,
+      limit,
+      (row) => ({ value: row.createdAt.toISOString(), id: row.id }),
+      toStockMovementResponse,
+    );
   }
 
-  private reclaiming<T extends object>(request: IdempotentRequest, work: (tx: Tx) => Promise<Answer<T>>): Promise<Answer<T>> {
+  private reclaiming<T extends object>(
+    request: IdempotentRequest,
+    work: (tx: Tx) => Promise<Answer<T>>,
+  ): Promise<Answer<T>> {
     return this.expiry.reclaiming(() => this.idempotency.run(request, work));
   }
 
@@ -123,7 +142,12 @@ export class StockService {
     return lockLevels(tx, sorted);
   }
 
-  private async transferredTx(tx: Tx, body: TransferStockBody, source: StockLevel, target: StockLevel): Promise<Answer<TransferResponse>> {
+  private async transferredTx(
+    tx: Tx,
+    body: TransferStockBody,
+    source: StockLevel,
+    target: StockLevel,
+  ): Promise<Answer<TransferResponse>> {
     const id = uuidv7();
     const { productId: product_id, warehouseId: from_warehouse_id } = source;
     const { warehouseId: to_warehouse_id } = target;

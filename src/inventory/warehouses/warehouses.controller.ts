@@ -27,7 +27,10 @@ export class WarehousesController {
   @ApiOperation({ summary: 'Make a warehouse' })
   @ApiData(WarehouseResponse, 'The warehouse.', 201)
   @ApiProblems('duplicate')
-  create(@Body() body: CreateWarehouseBody, @Idempotency() request: IdempotentRequest): Promise<Answer<WarehouseResponse>> {
+  create(
+    @Body() body: CreateWarehouseBody,
+    @Idempotency() request: IdempotentRequest,
+  ): Promise<Answer<WarehouseResponse>> {
     return this.warehouses.create(body, request);
   }
 

@@ -5,7 +5,12 @@ import type { Warehouse } from './warehouse.entity';
 
 const CODE = { min: 1, max: 64 };
 const PRIORITY = { min: 0, max: 1_000_000 };
-const PRIORITY_DOCS = { type: 'integer', minimum: PRIORITY.min, maximum: PRIORITY.max, description: 'The lowest number is served from first.' } as const;
+const PRIORITY_DOCS = {
+  type: 'integer',
+  minimum: PRIORITY.min,
+  maximum: PRIORITY.max,
+  description: 'The lowest number is served from first.',
+} as const;
 
 export class CreateWarehouseBody {
   @ApiProperty({ example: 'BERLIN-2', maxLength: CODE.max })

@@ -12,7 +12,12 @@ import { changesIn } from '../../platform/http/patch';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Warehouse } from './warehouse.entity';
-import { type CreateWarehouseBody, toWarehouseResponse, type UpdateWarehouseBody, type WarehouseResponse } from './warehouses.dto';
+import {
+  type CreateWarehouseBody,
+  toWarehouseResponse,
+  type UpdateWarehouseBody,
+  type WarehouseResponse,
+} from './warehouses.dto';
 
 const UNIQUE_CODE = 'warehouses_code_unique';
 
@@ -29,7 +34,10 @@ export class WarehousesService {
     const keyset = new Keyset('warehouses', {}, 'integer');
     const after = keyset.positionOf(cursor);
     const rows = await this.transactions.read((manager) => {
-      const query = manager.createQueryBuilder(Warehouse, 'warehouse').orderBy('warehouse.priority').addOrderBy('warehouse.id');
+      const query = manager
+        .createQueryBuilder(Warehouse, 'warehouse')
+        .orderBy('warehouse.priority')
+        .addOrderBy('warehouse.id');
       if (after) {
         query.where('(warehouse.priority, warehouse.id) > (:value, :id)', after);
       }
@@ -62,7 +70,12 @@ export class WarehousesService {
       const values = { ...changes, updatedAt: () => 'clock_timestamp()' };
       await tx.update(Warehouse, { id }, values).catch(orDuplicate(UNIQUE_CODE, 'code'));
       const after = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
-      await this.audit.recordTx(tx, { action: 'warehouse.updated', objectId: id, oldValue: toWarehouseResponse(before), newValue: after });
+      await this.audit.recordTx(tx, {
+        action: 'warehouse.updated',
+        objectId: id,
+        oldValue: toWarehouseResponse(before),
+        newValue: after,
+      });
       return after;
     });
   }

@@ -64,7 +64,17 @@ describe('Configuration', () => {
   it.each([
     ['PORT', ['abc', '-1', '65536', '3000.5', '1e3', '0x10', ' 3000', '٣']],
     ['NODE_ENV', ['prod', 'Production']],
-    ['DATABASE_URL', ['localhost', 'mysql://localhost/x', 'postgres://', 'postgres://host:port/x', 'postgres://[::1/x', 'postgres://a b/x']],
+    [
+      'DATABASE_URL',
+      [
+        'localhost',
+        'mysql://localhost/x',
+        'postgres://',
+        'postgres://host:port/x',
+        'postgres://[::1/x',
+        'postgres://a b/x',
+      ],
+    ],
     ['DATABASE_POOL_SIZE', ['0', '-1', '1001', 'ten']],
     ['JWT_SECRET', ['x'.repeat(31)]],
     ['JWT_TTL_SECONDS', ['0', '-5', 'an hour']],

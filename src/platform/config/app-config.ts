@@ -1,5 +1,19 @@
 import { plainToInstance } from 'class-transformer';
-import { IsEmail, IsIn, IsInt, IsOptional, IsString, Length, Max, MaxLength, Min, MinLength, ValidateBy, ValidateIf, validateSync } from 'class-validator';
+import {
+  IsEmail,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Length,
+  Max,
+  MaxLength,
+  Min,
+  MinLength,
+  ValidateBy,
+  ValidateIf,
+  validateSync,
+} from 'class-validator';
 import { CronTime } from 'cron';
 
 /** A setting that is missing or wrong. The message is one line that names the variable and the rule. */
@@ -9,7 +23,9 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
 
 class Environment {
-  @IsInt() @Min(0) @Max(65_535)
+  @IsInt()
+  @Min(0)
+  @Max(65_535)
   PORT = 3000;
 
   @IsString()
@@ -19,44 +35,65 @@ class Environment {
   NODE_ENV: 'development' | 'production' | 'test' = 'development';
 
   @ValidateIf((env: Environment) => env.DATABASE_URL !== undefined || env.NODE_ENV === 'production')
-  @ValidateBy({ name: 'isDatabaseUrl', validator: { validate: isDatabaseUrl, defaultMessage: () => '$property must be a postgres:// address' } })
+  @ValidateBy({
+    name: 'isDatabaseUrl',
+    validator: { validate: isDatabaseUrl, defaultMessage: () => '$property must be a postgres:// address' },
+  })
   DATABASE_URL?: string;
 
-  @IsInt() @Min(1) @Max(1000)
+  @IsInt()
+  @Min(1)
+  @Max(1000)
   DATABASE_POOL_SIZE = 10;
 
   @IsString()
   DATA_DIR = '.data';
 
   @ValidateIf((env: Environment) => env.JWT_SECRET !== undefined || env.NODE_ENV === 'production')
-  @IsString() @MinLength(32)
+  @IsString()
+  @MinLength(32)
   JWT_SECRET?: string;
 
-  @IsInt() @Min(1) @Max(31_536_000)
+  @IsInt()
+  @Min(1)
+  @Max(31_536_000)
   JWT_TTL_SECONDS = 3600;
 
-  @IsOptional() @IsEmail() @MaxLength(254)
+  @IsOptional()
+  @IsEmail()
+  @MaxLength(254)
   ADMIN_EMAIL?: string;
 
-  @IsOptional() @IsString() @Length(12, 128)
+  @IsOptional()
+  @IsString()
+  @Length(12, 128)
   ADMIN_PASSWORD?: string;
 
-  @IsInt() @Min(1) @Max(2_592_000)
+  @IsInt()
+  @Min(1)
+  @Max(2_592_000)
   RESERVATION_TTL_SECONDS = 600;
 
-  @IsInt() @Min(1) @Max(2_592_000)
+  @IsInt()
+  @Min(1)
+  @Max(2_592_000)
   RESERVATION_MAX_TTL_SECONDS = 3600;
 
   @IsString()
   CLEANUP_CRON = DEFAULT_CLEANUP_CRON;
 
-  @IsInt() @Min(0) @Max(10_000_000)
+  @IsInt()
+  @Min(0)
+  @Max(10_000_000)
   RATE_LIMIT_PER_MINUTE = 6000;
 
-  @IsInt() @Min(0) @Max(10_000_000)
+  @IsInt()
+  @Min(0)
+  @Max(10_000_000)
   LOGIN_RATE_LIMIT_PER_MINUTE = 10;
 
-  @IsOptional() @IsString()
+  @IsOptional()
+  @IsString()
   METRICS_TOKEN?: string;
 
   @IsIn(LOG_LEVELS)

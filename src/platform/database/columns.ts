@@ -7,4 +7,5 @@ import { Column } from 'typeorm';
 export const Moment = (): PropertyDecorator => Column({ type: 'timestamptz', precision: 3 });
 
 /** A moment that is now, by the database's clock, unless it is given. */
-export const MomentNow = (): PropertyDecorator => Column({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });
+export const MomentNow = (): PropertyDecorator =>
+  Column({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });

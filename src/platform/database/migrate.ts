@@ -15,7 +15,9 @@ const MIGRATION_LOCK = 4_861_003;
 export async function migrate(url: string): Promise<string[]> {
   const dataSource = new DataSource(typeormOptions(url, 2));
   await dataSource.initialize().catch((error: Error & { code?: string }) => {
-    throw new DatabaseUnreachable(`DATABASE_URL: cannot connect to ${withoutPassword(url)}: ${error.message || error.code}`);
+    throw new DatabaseUnreachable(
+      `DATABASE_URL: cannot connect to ${withoutPassword(url)}: ${error.message || error.code}`,
+    );
   });
   const guard = dataSource.createQueryRunner();
   try {

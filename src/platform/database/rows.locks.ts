@@ -2,6 +2,10 @@ import type { EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
 import type { Tx } from './tx';
 
 /** Locks one row until the transaction ends, waiting for whoever holds it; null if there is none. */
-export function lockRow<Row extends ObjectLiteral & { id: string }>(tx: Tx, entity: EntityTarget<Row>, id: string): Promise<Row | null> {
+export function lockRow<Row extends ObjectLiteral & { id: string }>(
+  tx: Tx,
+  entity: EntityTarget<Row>,
+  id: string,
+): Promise<Row | null> {
   return tx.findOne(entity, { where: { id } as FindOptionsWhere<Row>, lock: { mode: 'pessimistic_write' } });
 }

@@ -1,13 +1,6 @@
 import { chmod, cp, mkdir, readFile, readdir, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import {
-  type Account,
-  EmbeddedPostgresError,
-  type ProgramResult,
-  createFolder,
-  exists,
-  runProgram,
-} from './host';
+import { type Account, EmbeddedPostgresError, type ProgramResult, createFolder, exists, runProgram } from './host';
 
 const PUBLIC_FOLDER = '/var/lib/holdfast';
 
@@ -17,7 +10,9 @@ export async function findBinaries(account: Account | undefined): Promise<string
   await restoreSymlinks(packageFolder);
   const bin = join(packageFolder, 'native', 'bin');
   assertRuns(bin, await runVersion(bin));
-  if (!account || (await runVersion(bin, account)).ok) {return bin;}
+  if (!account || (await runVersion(bin, account)).ok) {
+    return bin;
+  }
   const publicBin = await copyToPublicFolder(packageFolder);
   assertRuns(publicBin, await runVersion(publicBin, account));
   return publicBin;
@@ -46,9 +41,13 @@ async function restoreSymlinks(packageFolder: string): Promise<void> {
   const list = await readFile(join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const link of JSON.parse(list) as { source: string; target: string }[]) {
     const target = join(packageFolder, link.target);
-    if (await exists(target)) {continue;}
+    if (await exists(target)) {
+      continue;
+    }
     await symlink(relative(dirname(link.target), link.source), target).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') {throw error;}
+      if (error.code !== 'EEXIST') {
+        throw error;
+      }
     });
   }
 }
@@ -58,7 +57,9 @@ function runVersion(bin: string, account?: Account): Promise<ProgramResult> {
 }
 
 function assertRuns(bin: string, result: ProgramResult): void {
-  if (result.ok) {return;}
+  if (result.ok) {
+    return;
+  }
   throw new EmbeddedPostgresError(
     `The PostgreSQL in ${bin} cannot be run (${result.output}); set DATABASE_URL to use a server of your own.`,
   );
@@ -69,7 +70,9 @@ async function copyToPublicFolder(packageFolder: string): Promise<string> {
   const { version } = JSON.parse(await readFile(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   const target = join(PUBLIC_FOLDER, `postgresql-${version}`);
   const wasMade = await mkdir(PUBLIC_FOLDER, { recursive: true });
-  if (wasMade) {await chmod(PUBLIC_FOLDER, 0o755);}
+  if (wasMade) {
+    await chmod(PUBLIC_FOLDER, 0o755);
+  }
   await createFolder(target, join('bin', 'postgres'), async (draft) => {
     await cp(join(packageFolder, 'native'), draft, { recursive: true, verbatimSymlinks: true });
     await makeReadable(draft);
@@ -81,7 +84,11 @@ async function makeReadable(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) {await makeReadable(path);}
-    if (entry.isFile()) {await chmod(path, (await stat(path)).mode & 0o100 ? 0o755 : 0o644);}
+    if (entry.isDirectory()) {
+      await makeReadable(path);
+    }
+    if (entry.isFile()) {
+      await chmod(path, (await stat(path)).mode & 0o100 ? 0o755 : 0o644);
+    }
   }
 }

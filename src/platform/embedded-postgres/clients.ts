@@ -24,10 +24,14 @@ export function connectAsPresence(cluster: Cluster, server: Server): Promise<Cli
 export async function isInUse(cluster: Cluster, server: Server): Promise<boolean> {
   const deadline = Date.now() + CLOSING_CLIENTS_MS;
   const keeper = await connect(cluster, server, KEEPER).catch((error: unknown) => error);
-  if (!(keeper instanceof Client)) {return codeOf(keeper) === TOO_MANY_CONNECTIONS;}
+  if (!(keeper instanceof Client)) {
+    return codeOf(keeper) === TOO_MANY_CONNECTIONS;
+  }
   try {
     while (await hasOtherClients(keeper)) {
-      if (Date.now() > deadline) {return true;}
+      if (Date.now() > deadline) {
+        return true;
+      }
       await sleep(POLL_MS);
     }
     return false;

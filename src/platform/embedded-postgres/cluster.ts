@@ -2,13 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chown, lchown, mkdir, open, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findBinaries } from './binaries';
-import {
-  type Account,
-  EmbeddedPostgresError,
-  createFolder,
-  findServerAccount,
-  runProgram,
-} from './host';
+import { type Account, EmbeddedPostgresError, createFolder, findServerAccount, runProgram } from './host';
 
 export const SUPERUSER = 'holdfast';
 
@@ -30,7 +24,9 @@ export async function openCluster(dataDir: string): Promise<Cluster> {
   const account = await findServerAccount(dir);
   const bin = await findBinaries(account);
   await createFolder(folder, join('cluster', 'PG_VERSION'), (draft) => initialise(draft, bin, account));
-  if (account && (await stat(dir)).uid === 0) {await chownAll(dir, account);}
+  if (account && (await stat(dir)).uid === 0) {
+    await chownAll(dir, account);
+  }
   const password = await readFile(join(folder, 'password'), 'utf8');
   return { dir, logFile: join(folder, 'postgres.log'), password: password.trim(), bin, account };
 }
@@ -47,16 +43,22 @@ async function initialise(draft: string, bin: string, account: Account | undefin
   const dir = join(draft, 'cluster');
   const password = randomBytes(24).toString('hex');
   await mkdir(dir, { mode: 0o700 });
-  if (account) {await chown(dir, account.uid, account.gid);}
+  if (account) {
+    await chown(dir, account.uid, account.gid);
+  }
   await writeFile(join(draft, 'password'), `${password}\n`, { mode: 0o600, flush: true });
   const pwfile = join(draft, 'initdb-password');
   await writeFile(pwfile, `${password}\n`, { mode: 0o600 });
-  if (account) {await chown(pwfile, account.uid, account.gid);}
+  if (account) {
+    await chown(pwfile, account.uid, account.gid);
+  }
   const stdin = await open(pwfile);
   try {
     const args = initdbArguments({ dir, account }, pwfile);
     const result = await runProgram(join(bin, 'initdb'), args, { cwd: dir, stdin: stdin.fd, account });
-    if (!result.ok) {throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);}
+    if (!result.ok) {
+      throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);
+    }
   } finally {
     await stdin.close();
     await rm(pwfile);
@@ -80,6 +82,8 @@ function initdbArguments(cluster: Pick<Cluster, 'dir' | 'account'>, pwfile: stri
 
 /** A restored backup or `chown -R root` leaves files that the server could not open. */
 async function chownAll(path: string, { uid, gid }: Account): Promise<void> {
-  for (const entry of await readdir(path, { recursive: true })) {await lchown(join(path, entry), uid, gid);}
+  for (const entry of await readdir(path, { recursive: true })) {
+    await lchown(join(path, entry), uid, gid);
+  }
   await lchown(path, uid, gid);
 }

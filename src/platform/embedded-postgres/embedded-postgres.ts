@@ -56,7 +56,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     });
     return { url: `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${server.port}/${DATABASE}`, stop };
   } catch (cause) {
-    if (cause instanceof EmbeddedPostgresError) {throw cause;}
+    if (cause instanceof EmbeddedPostgresError) {
+      throw cause;
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EmbeddedPostgresError(`The database in ${options.dataDir} cannot be started: ${reason}`, { cause });
   }
@@ -115,7 +117,9 @@ class Attempt {
     if (server.pid === this.launch?.pid) {
       await stopServer(this.cluster, server);
     }
-    throw new EmbeddedPostgresError(`The database in ${this.cluster.dir} refuses the password that is stored beside it.`);
+    throw new EmbeddedPostgresError(
+      `The database in ${this.cluster.dir} refuses the password that is stored beside it.`,
+    );
   }
 
   private async start(): Promise<void> {
@@ -148,7 +152,9 @@ async function prepare(presence: Client): Promise<void> {
   const found = await presence.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
   if (!found.rowCount) {
     await presence.query(`CREATE DATABASE ${DATABASE}`).catch((error: unknown) => {
-      if (![DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(codeOf(error))) {throw error;}
+      if (![DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(codeOf(error))) {
+        throw error;
+      }
     });
   }
   // It says that this process lives, so it must not be what keeps it alive. @types/pg does not know the method.
@@ -158,5 +164,7 @@ async function prepare(presence: Client): Promise<void> {
 async function leave(cluster: Cluster, server: Server, presence: Client): Promise<void> {
   // Not awaited: being unref'ed, it could let the process end here.
   void presence.end().catch(() => undefined);
-  if (!(await isInUse(cluster, server))) {await stopServer(cluster, server);}
+  if (!(await isInUse(cluster, server))) {
+    await stopServer(cluster, server);
+  }
 }

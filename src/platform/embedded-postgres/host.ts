@@ -22,9 +22,13 @@ export interface ProgramResult {
 
 /** PostgreSQL refuses to run as root, so root hands it to an account without rights; others run it themselves. */
 export async function findServerAccount(clusterDir: string): Promise<Account | undefined> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {return undefined;}
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
+    return undefined;
+  }
   const owner = await stat(clusterDir).catch(() => undefined);
-  if (owner && owner.uid !== 0) {return { uid: owner.uid, gid: owner.gid };}
+  if (owner && owner.uid !== 0) {
+    return { uid: owner.uid, gid: owner.gid };
+  }
   const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
   return findAccount(passwd, 'postgres') ?? findAccount(passwd, 'nobody') ?? { uid: 65534, gid: 65534 };
 }
@@ -72,14 +76,18 @@ export async function createFolder(
   marker: string,
   fill: (draft: string) => Promise<void>,
 ): Promise<void> {
-  if (await exists(join(target, marker))) {return;}
+  if (await exists(join(target, marker))) {
+    return;
+  }
   await removeLeftovers(target);
   const draft = `${target}-${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(draft, { mode: 0o700 });
     await fill(draft);
     await rename(draft, target).catch(async (cause: unknown) => {
-      if (await exists(join(target, marker))) {return;}
+      if (await exists(join(target, marker))) {
+        return;
+      }
       throw new EmbeddedPostgresError(`${target} has no ${marker} and cannot be replaced.`, { cause });
     });
     await syncFolder(dirname(target));
@@ -98,10 +106,14 @@ export async function exists(path: string): Promise<boolean> {
 async function removeLeftovers(target: string): Promise<void> {
   const prefix = `${basename(target)}-`;
   for (const name of await readdir(dirname(target))) {
-    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}$/.test(name.slice(prefix.length))) {continue;}
+    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}$/.test(name.slice(prefix.length))) {
+      continue;
+    }
     const path = join(dirname(target), name);
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
-    if (mtimeMs > Date.now() - LEFTOVER_AGE_MS) {continue;}
+    if (mtimeMs > Date.now() - LEFTOVER_AGE_MS) {
+      continue;
+    }
     // What another account left is not ours to remove, and no reason not to start.
     await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
@@ -109,7 +121,9 @@ async function removeLeftovers(target: string): Promise<void> {
 
 /** Without it a power cut could take back the rename after transactions in the folder were confirmed. */
 async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') {return;}
+  if (process.platform === 'win32') {
+    return;
+  }
   const handle = await open(folder, 'r');
   await handle.sync().finally(() => handle.close());
 }

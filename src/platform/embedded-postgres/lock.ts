@@ -17,8 +17,12 @@ export async function findServer(dir: string): Promise<Server | undefined> {
 
 /** Process ids are used again after a reboot, so a living process with the right id is not yet the server. */
 export async function isServerOf(pid: number, dir: string): Promise<boolean> {
-  if (!isAlive(pid)) {return false;}
-  if (process.platform === 'linux') {return isWorkingIn(pid, dir);}
+  if (!isAlive(pid)) {
+    return false;
+  }
+  if (process.platform === 'linux') {
+    return isWorkingIn(pid, dir);
+  }
   if (process.platform === 'win32') {
     const list = await runProgram('tasklist', ['/fi', `PID eq ${pid}`, '/fo', 'csv', '/nh']);
     return list.output.includes('postgres.exe');
@@ -35,7 +39,9 @@ export async function isServerOf(pid: number, dir: string): Promise<boolean> {
  */
 export async function disownStaleLock(dir: string): Promise<NodeJS.ProcessEnv> {
   const { pid } = await readLockFile(dir);
-  if (!pid) {await removeBlankLockFile(dir);}
+  if (!pid) {
+    await removeBlankLockFile(dir);
+  }
   return pid && !(await isServerOf(pid, dir)) ? { PG_GRANDPARENT_PID: String(pid) } : {};
 }
 
@@ -48,7 +54,9 @@ async function readLockFile(dir: string): Promise<Partial<Server>> {
 /** A crash between creating the file and writing it leaves one that PostgreSQL wants a human to remove. */
 async function removeBlankLockFile(dir: string): Promise<void> {
   const file = await stat(lockFileOf(dir)).catch(() => undefined);
-  if (file && file.mtimeMs < Date.now() - BLANK_LOCK_FILE_AGE_MS) {await rm(lockFileOf(dir), { force: true });}
+  if (file && file.mtimeMs < Date.now() - BLANK_LOCK_FILE_AGE_MS) {
+    await rm(lockFileOf(dir), { force: true });
+  }
 }
 
 function lockFileOf(dir: string): string {

@@ -64,21 +64,29 @@ export async function stopServer(cluster: Cluster, server: Server): Promise<void
     await signalAndWait(cluster, server, 'SIGINT', FAST_SHUTDOWN_SECONDS);
     await signalAndWait(cluster, server, 'SIGQUIT', IMMEDIATE_SHUTDOWN_SECONDS);
   }
-  if (!(await isServerOf(server.pid, cluster.dir))) {return;}
+  if (!(await isServerOf(server.pid, cluster.dir))) {
+    return;
+  }
   throw new EmbeddedPostgresError(`The database server ${server.pid} of ${cluster.dir} does not stop.`);
 }
 
 async function signalAndWait(cluster: Cluster, server: Server, signal: NodeJS.Signals, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
-  if (await isServerOf(server.pid, cluster.dir)) {sendSignal(server.pid, signal);}
-  while (Date.now() < deadline && (await isServerOf(server.pid, cluster.dir))) {await sleep(20);}
+  if (await isServerOf(server.pid, cluster.dir)) {
+    sendSignal(server.pid, signal);
+  }
+  while (Date.now() < deadline && (await isServerOf(server.pid, cluster.dir))) {
+    await sleep(20);
+  }
 }
 
 function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') {return;}
+    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') {
+      return;
+    }
     throw new EmbeddedPostgresError(`The database server ${pid} may not be stopped by this user.`, { cause });
   }
 }

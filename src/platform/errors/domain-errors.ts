@@ -91,7 +91,11 @@ export class InsufficientStock extends DomainError {
   override readonly members: { shortages: Shortage[] };
 
   constructor(shortages: Shortage[]) {
-    super(shortages.map((short) => `product ${short.product_id}: ${short.requested} requested, ${short.available} available`).join('; '));
+    super(
+      shortages
+        .map((short) => `product ${short.product_id}: ${short.requested} requested, ${short.available} available`)
+        .join('; '),
+    );
     this.members = { shortages };
   }
 }
@@ -111,7 +115,11 @@ export class InvalidTransition extends DomainError {
   override readonly members: { from: string; to: string; allowed: readonly string[] };
 
   constructor(from: string, to: string, allowed: readonly string[]) {
-    super(allowed.length > 0 ? `From ${from} an order goes to ${allowed.join(' or ')}, not to ${to}` : `An order that is ${from} stays so`);
+    super(
+      allowed.length > 0
+        ? `From ${from} an order goes to ${allowed.join(' or ')}, not to ${to}`
+        : `An order that is ${from} stays so`,
+    );
     this.members = { from, to, allowed };
   }
 }

@@ -11,7 +11,8 @@ export const PROBLEMS = {
   validation_failed: {
     status: 400,
     title: 'The request breaks a rule',
-    meaning: 'At least one field of the body, the query or the path is missing, unknown or out of range. `errors` names every one of them with its rule.',
+    meaning:
+      'At least one field of the body, the query or the path is missing, unknown or out of range. `errors` names every one of them with its rule.',
     remedy: 'Mend the named fields and send the request again.',
   },
   malformed_json: {
@@ -35,7 +36,8 @@ export const PROBLEMS = {
   unauthenticated: {
     status: 401,
     title: 'A valid token is needed',
-    meaning: 'The request has no bearer token, or the token is malformed, forged or expired, or the password was wrong.',
+    meaning:
+      'The request has no bearer token, or the token is malformed, forged or expired, or the password was wrong.',
     remedy: 'Log in at POST /api/auth/login and send `Authorization: Bearer <access_token>`.',
   },
   forbidden: {
@@ -59,13 +61,15 @@ export const PROBLEMS = {
   insufficient_stock: {
     status: 409,
     title: 'Not enough stock',
-    meaning: 'At least one line asks for more than is available. `shortages` lists every short line with the number that is there. Nothing was reserved or changed.',
+    meaning:
+      'At least one line asks for more than is available. `shortages` lists every short line with the number that is there. Nothing was reserved or changed.',
     remedy: 'Ask for less, or try again later.',
   },
   reservation_not_active: {
     status: 409,
     title: 'The reservation is no longer active',
-    meaning: 'The reservation was committed or cancelled, or its time is over. `reservation_status` says which. A reservation whose time is over is never revived.',
+    meaning:
+      'The reservation was committed or cancelled, or its time is over. `reservation_status` says which. A reservation whose time is over is never revived.',
     remedy: 'Make a new reservation.',
   },
   invalid_transition: {
@@ -120,7 +124,8 @@ export const PROBLEMS = {
     status: 500,
     title: 'Something went wrong on our side',
     meaning: 'An error that the service did not expect. Its log has the details under this `request_id`.',
-    remedy: 'Repeat the request with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
+    remedy:
+      'Repeat the request with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
   },
   overloaded: {
     status: 503,

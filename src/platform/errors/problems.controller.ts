@@ -11,7 +11,10 @@ export class ProblemsController {
   @Get(':code')
   @Public()
   @Header('Content-Type', 'text/html; charset=utf-8')
-  @ApiOperation({ summary: 'What a problem means and what to do about it', description: 'The page that the `type` of a problem points to.' })
+  @ApiOperation({
+    summary: 'What a problem means and what to do about it',
+    description: 'The page that the `type` of a problem points to.',
+  })
   @ApiParam({ name: 'code', description: 'The code with dashes: `insufficient-stock`.' })
   @ApiProduces('text/html')
   @ApiResponse({ status: 200, description: 'A small page.', schema: { type: 'string' } })

@@ -18,7 +18,10 @@ export class HealthController {
   ) {}
 
   @Get('live')
-  @ApiOperation({ summary: 'Whether the process runs', description: 'Asks nothing of the database: restarting the process would not mend that.' })
+  @ApiOperation({
+    summary: 'Whether the process runs',
+    description: 'Asks nothing of the database: restarting the process would not mend that.',
+  })
   @ApiData(HealthResponse, 'It runs.')
   live(): HealthResponse {
     return { status: 'ok' };

@@ -2,7 +2,11 @@ import { applyDecorators, type Type } from '@nestjs/common';
 import { ApiExtension, ApiExtraModels, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 import { PROBLEMS, type ProblemCode, problemType } from '../errors/problem-catalogue';
 
-const REQUEST_ID = { type: 'string', format: 'uuid', description: 'The same as in the header X-Request-Id, in the log and in the audit rows.' };
+const REQUEST_ID = {
+  type: 'string',
+  format: 'uuid',
+  description: 'The same as in the header X-Request-Id, in the log and in the audit rows.',
+};
 const EXAMPLE_ID = '0199d1a2-7c3e-7b44-9f0e-3a5b1c2d4e6f';
 
 /** Documents a success whose `data` is one `model`. */
@@ -12,7 +16,11 @@ export function ApiData(model: Type, description: string, status = 200): MethodD
 
 /** Documents a success whose `data` is all there is of `model`, in one answer. */
 export function ApiDataList(model: Type, description: string): MethodDecorator {
-  return envelopeResponse(model, { description, status: 200, data: { type: 'array', items: { $ref: getSchemaPath(model) } } });
+  return envelopeResponse(model, {
+    description,
+    status: 200,
+    data: { type: 'array', items: { $ref: getSchemaPath(model) } },
+  });
 }
 
 /** Documents a success that is one page of a list of `model`. */
@@ -20,7 +28,10 @@ export function ApiPage(model: Type, description: string): MethodDecorator {
   const page = {
     type: 'object',
     required: ['limit', 'next_cursor'],
-    properties: { limit: { type: 'integer' }, next_cursor: { type: ['string', 'null'], description: 'Ask for the next page with it; null on the last.' } },
+    properties: {
+      limit: { type: 'integer' },
+      next_cursor: { type: ['string', 'null'], description: 'Ask for the next page with it; null on the last.' },
+    },
   };
   return envelopeResponse(model, {
     description,
@@ -68,13 +79,29 @@ export function problemExamples(): Record<string, object> {
     (Object.keys(PROBLEMS) as ProblemCode[]).map((code) => {
       const { status, title, meaning } = PROBLEMS[code];
       const members = MEMBERS[code] ?? {};
-      return [code, { value: { type: problemType(code), title, status, detail: meaning, instance: '/api/…', code, request_id: EXAMPLE_ID, ...members } }];
+      return [
+        code,
+        {
+          value: {
+            type: problemType(code),
+            title,
+            status,
+            detail: meaning,
+            instance: '/api/…',
+            code,
+            request_id: EXAMPLE_ID,
+            ...members,
+          },
+        },
+      ];
     }),
   );
 }
 
 const MEMBERS: Partial<Record<ProblemCode, object>> = {
-  validation_failed: { errors: [{ field: 'items.0.quantity', message: 'quantity must be a whole number from 1 to 1000000' }] },
+  validation_failed: {
+    errors: [{ field: 'items.0.quantity', message: 'quantity must be a whole number from 1 to 1000000' }],
+  },
   insufficient_stock: { shortages: [{ product_id: EXAMPLE_ID, requested: 3, available: 1 }] },
   reservation_not_active: { reservation_status: 'expired' },
   invalid_transition: { from: 'shipped', to: 'cancelled', allowed: ['delivered'] },

@@ -10,23 +10,48 @@ const id = (digit: number): string => `0199d1a2-7c3e-7b44-9f0e-00000000000${digi
 const rows: Row[] = [1, 2, 3].map((digit) => ({ at: `2026-01-0${digit}T10:00:00.123Z`, id: id(digit) }));
 const keyset = new Keyset('rows', { q: 'mug', in_stock: true });
 const cursorOf = (list: Keyset, row: Row = rows[0]!): string =>
-  list.page([row, row], 1, ({ at, id }) => ({ value: at, id }), (item) => item).nextCursor!;
+  list.page(
+    [row, row],
+    1,
+    ({ at, id }) => ({ value: at, id }),
+    (item) => item,
+  ).nextCursor!;
 const encode = (parts: unknown): string => Buffer.from(JSON.stringify(parts)).toString('base64url');
-const scopeOf = (list: Keyset): unknown => (JSON.parse(Buffer.from(cursorOf(list), 'base64url').toString()) as unknown[])[0];
+const scopeOf = (list: Keyset): unknown =>
+  (JSON.parse(Buffer.from(cursorOf(list), 'base64url').toString()) as unknown[])[0];
 
 describe('A keyset cursor', () => {
   it('points to the last row that was shown, if there are more', () => {
-    const page = keyset.page(rows, 2, ({ at, id }) => ({ value: at, id }), ({ id }) => id);
+    const page = keyset.page(
+      rows,
+      2,
+      ({ at, id }) => ({ value: at, id }),
+      ({ id }) => id,
+    );
     expect([page.items, page.limit]).toEqual([[id(1), id(2)], 2]);
     expect(keyset.positionOf(page.nextCursor!)).toEqual({ value: rows[1]!.at, id: id(2) });
   });
 
   it.each([3, 4])('is null when all rows are shown within a limit of %i', (limit) => {
-    expect(keyset.page(rows, limit, ({ at, id }) => ({ value: at, id }), (row) => row)).toMatchObject({ items: rows, nextCursor: null });
+    expect(
+      keyset.page(
+        rows,
+        limit,
+        ({ at, id }) => ({ value: at, id }),
+        (row) => row,
+      ),
+    ).toMatchObject({ items: rows, nextCursor: null });
   });
 
   it('is null for an empty list, and nothing is asked for without one', () => {
-    expect(keyset.page([] as Row[], 1, ({ at, id }) => ({ value: at, id }), (row) => row)).toMatchObject({ items: [], nextCursor: null });
+    expect(
+      keyset.page(
+        [] as Row[],
+        1,
+        ({ at, id }) => ({ value: at, id }),
+        (row) => row,
+      ),
+    ).toMatchObject({ items: [], nextCursor: null });
     expect(keyset.positionOf(undefined)).toBeUndefined();
   });
 

@@ -30,7 +30,10 @@ export class Keyset {
     filters: object,
     private readonly kind: KindOfValue = 'time',
   ) {
-    this.scope = createHash('sha256').update(stringify([list, filters])).digest('base64url').slice(0, 12);
+    this.scope = createHash('sha256')
+      .update(stringify([list, filters]))
+      .digest('base64url')
+      .slice(0, 12);
   }
 
   /** @throws InvalidCursor if the text is not a cursor of this list, these filters and this sort order */

@@ -6,7 +6,11 @@ import { problemExamples, problemResponse } from './api-docs';
 const METHODS = ['get', 'post', 'patch'] as const;
 const EVERY_OPERATION: ProblemCode[] = ['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'];
 const WITH_BODY: ProblemCode[] = ['validation_failed', 'malformed_json', 'payload_too_large', 'unsupported_media_type'];
-const WITH_IDEMPOTENCY_KEY: ProblemCode[] = ['invalid_idempotency_key', 'idempotency_in_progress', 'idempotency_key_reused'];
+const WITH_IDEMPOTENCY_KEY: ProblemCode[] = [
+  'invalid_idempotency_key',
+  'idempotency_in_progress',
+  'idempotency_key_reused',
+];
 
 const DESCRIPTION = `Holdfast reserves stock for a short time, turns reservations into orders, moves orders through a state
 machine, and writes down who did what.
@@ -86,7 +90,8 @@ function describe(operation: Operation, method: string): void {
 
 function problemResponses(codes: ProblemCode[]): Record<string, object> {
   const statuses = [...new Set(codes.map((code) => PROBLEMS[code].status))].sort();
-  const responseOf = (status: number): object => problemResponse(codes.filter((code) => PROBLEMS[code].status === status));
+  const responseOf = (status: number): object =>
+    problemResponse(codes.filter((code) => PROBLEMS[code].status === status));
   return Object.fromEntries(statuses.map((status) => [String(status), responseOf(status)]));
 }
 
@@ -94,7 +99,8 @@ const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
-  description: 'Repeat a request under its key and it takes effect once; the first answer comes again with `Idempotent-Replayed: true`. Kept for 24 hours.',
+  description:
+    'Repeat a request under its key and it takes effect once; the first answer comes again with `Idempotent-Replayed: true`. Kept for 24 hours.',
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
 };
 
@@ -112,7 +118,11 @@ const problemSchema = {
     request_id: { type: 'string', format: 'uuid' },
     errors: {
       type: 'array',
-      items: { type: 'object', required: ['field', 'message'], properties: { field: { type: 'string' }, message: { type: 'string' } } },
+      items: {
+        type: 'object',
+        required: ['field', 'message'],
+        properties: { field: { type: 'string' }, message: { type: 'string' } },
+      },
     },
     shortages: {
       type: 'array',

@@ -33,7 +33,9 @@ export class StrictValidationPipe extends ValidationPipe {
       return dto;
     } catch (error) {
       // Nested values are walked recursively, by class-transformer too.
-      throw error instanceof RangeError ? new ValidationFailed({ field: metadata.type, message: `${metadata.type} is nested too deeply` }) : error;
+      throw error instanceof RangeError
+        ? new ValidationFailed({ field: metadata.type, message: `${metadata.type} is nested too deeply` })
+        : error;
     }
   }
 }

@@ -1,6 +1,18 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { Matches, MaxLength, MinLength, ValidateBy, ValidateIf, IsBoolean, IsInt, IsString, Max, Min, isEmail } from 'class-validator';
+import {
+  Matches,
+  MaxLength,
+  MinLength,
+  ValidateBy,
+  ValidateIf,
+  IsBoolean,
+  IsInt,
+  IsString,
+  Max,
+  Min,
+  isEmail,
+} from 'class-validator';
 import { isMoney, toCents } from '../money';
 
 /** The field may be left out. Null does not count as left out: it is refused, so that nothing is silently ignored. */
@@ -38,13 +50,16 @@ export function IsWholeNumber(range: { min: number; max: number }): PropertyDeco
 /** A whole number in the query: digits and nothing else, so that "", " 5", "0x5" and "5e0" are refused. */
 export function QueryWholeNumber(range: { min: number; max: number }): PropertyDecorator {
   return applyDecorators(
-    Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value)),
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value,
+    ),
     IsWholeNumber(range),
   );
 }
 
 export function QueryBoolean(): PropertyDecorator {
-  const asBoolean = ({ value }: { value: unknown }): unknown => (value === 'true' ? true : value === 'false' ? false : value);
+  const asBoolean = ({ value }: { value: unknown }): unknown =>
+    value === 'true' ? true : value === 'false' ? false : value;
   return applyDecorators(Transform(asBoolean), IsBoolean({ message: '$property must be true or false' }));
 }
 
@@ -55,8 +70,10 @@ export function IsMoney(rule: { max: string }): PropertyDecorator {
     ValidateBy({
       name: 'isMoney',
       validator: {
-        validate: (value: unknown) => typeof value === 'string' && isMoney(value) && toCents(value) <= toCents(rule.max),
-        defaultMessage: () => `$property must be a decimal from 0.00 to ${rule.max} with at most two places, such as "19.90"`,
+        validate: (value: unknown) =>
+          typeof value === 'string' && isMoney(value) && toCents(value) <= toCents(rule.max),
+        defaultMessage: () =>
+          `$property must be a decimal from 0.00 to ${rule.max} with at most two places, such as "19.90"`,
       },
     }),
   );
@@ -74,7 +91,8 @@ export function IsMomentOrDay(): PropertyDecorator {
 }
 
 const DAY = /^(\d{4}-\d{2}-\d{2})$/;
-const MOMENT = /^(\d{4}-\d{2}-\d{2})[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+const MOMENT =
+  /^(\d{4}-\d{2}-\d{2})[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 
 /** The moment that a filter's text means, or undefined if it means none; `isDay` for a bare UTC day. */
 export function momentOf(text: string): { at: Date; isDay: boolean } | undefined {

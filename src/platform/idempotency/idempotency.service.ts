@@ -95,10 +95,15 @@ export class IdempotencyService {
 
   /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
   private fingerprintOf(body: unknown): string {
-    return createHmac('sha256', this.secrets.fingerprintKey).update(stringify(body) ?? '').digest('base64url');
+    return createHmac('sha256', this.secrets.fingerprintKey)
+      .update(stringify(body) ?? '')
+      .digest('base64url');
   }
 }
 
-function identityOf({ caller, method, path }: IdempotentRequest, key: string): Pick<IdempotencyKey, 'caller' | 'method' | 'path' | 'key'> {
+function identityOf(
+  { caller, method, path }: IdempotentRequest,
+  key: string,
+): Pick<IdempotencyKey, 'caller' | 'method' | 'path' | 'key'> {
   return { caller, method, path, key };
 }

@@ -5,7 +5,13 @@ import { ClsServiceManager } from 'nestjs-cls';
 import { actorName } from '../security/actor';
 
 /** Contexts in which Nest reports every module and route at start: worth a line only when debugging. */
-const STARTUP_CONTEXTS = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+const STARTUP_CONTEXTS = new Set([
+  'NestFactory',
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+  'NestApplication',
+]);
 
 /** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
 export const log = pino(

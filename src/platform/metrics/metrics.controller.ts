@@ -17,7 +17,10 @@ export class MetricsController {
   @Get()
   @Public()
   @Header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
-  @ApiOperation({ summary: 'The numbers of this process, for Prometheus', description: 'With METRICS_TOKEN set, only for that bearer token.' })
+  @ApiOperation({
+    summary: 'The numbers of this process, for Prometheus',
+    description: 'With METRICS_TOKEN set, only for that bearer token.',
+  })
   @ApiProduces('text/plain')
   @ApiResponse({ status: 200, description: 'Prometheus text format.', schema: { type: 'string' } })
   read(@Headers('authorization') authorization?: string): Promise<string> {

@@ -5,7 +5,8 @@ import { AccessTokens } from './access-tokens';
 const SECRET = 'a secret of more than thirty-two characters';
 const tokens = new AccessTokens(SECRET, 60);
 const id = randomUUID();
-const header = (payload: object, options: object = { expiresIn: 60 }): string => `Bearer ${sign(payload, SECRET, options)}`;
+const header = (payload: object, options: object = { expiresIn: 60 }): string =>
+  `Bearer ${sign(payload, SECRET, options)}`;
 
 describe('Access tokens', () => {
   it.each(['admin', 'user'] as const)('prove the user whom they were signed for, with the role %s', (role) => {
@@ -23,9 +24,12 @@ describe('Access tokens', () => {
     expect(tokens.userOf(header({ sub: id.toUpperCase(), role: 'user' }))).toMatchObject({ id });
   });
 
-  it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer x', 'Bearer a.b.c', 'Basic abc', `bearer${'x'.repeat(10)}`])('prove nobody: %p', (text) => {
-    expect(tokens.userOf(text)).toBeUndefined();
-  });
+  it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer x', 'Bearer a.b.c', 'Basic abc', `bearer${'x'.repeat(10)}`])(
+    'prove nobody: %p',
+    (text) => {
+      expect(tokens.userOf(text)).toBeUndefined();
+    },
+  );
 
   it.each<[string, string]>([
     ['of another secret', `Bearer ${new AccessTokens(`${SECRET}!`, 60).sign({ id, role: 'admin' })}`],
