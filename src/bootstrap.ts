@@ -38,23 +38,29 @@ export async function ensureAdmin(app: NestFastifyApplication, config: AppConfig
   if (adminEmail === undefined || (isProduction && adminPassword === undefined)) {
     return undefined;
   }
-  const auth = app.get(AuthService, { strict: false });
-  const existing = await auth.findByEmail(adminEmail);
-  if (existing) {
-    if (existing.role !== 'admin') {
-      log.warn('ADMIN_EMAIL is registered as an ordinary user and stays one');
-    }
-    return { email: adminEmail };
+  const existing = await app.get(AuthService, { strict: false }).findByEmail(adminEmail);
+  if (!existing) {
+    return createAdmin(app, adminEmail, adminPassword);
   }
-  const password = adminPassword ?? randomBytes(15).toString('base64url');
+  if (existing.role !== 'admin') {
+    log.warn('ADMIN_EMAIL is registered as an ordinary user and stays one');
+  }
+  return { email: adminEmail };
+}
+
+async function createAdmin(app: NestFastifyApplication, email: string, givenPassword?: string): Promise<Admin> {
+  const auth = app.get(AuthService, { strict: false });
+  const newPassword = givenPassword === undefined ? randomBytes(15).toString('base64url') : undefined;
   try {
-    await app.get(RequestContext).runAsSystem('bootstrap', () => auth.createAdmin(adminEmail, password));
+    await app
+      .get(RequestContext)
+      .runAsSystem('bootstrap', () => auth.createAdmin(email, (givenPassword ?? newPassword)!));
+    return { email, newPassword };
   } catch (error) {
     // Another process that starts at the same moment was faster: the password that it shows is the one.
     if (error instanceof Duplicate) {
-      return { email: adminEmail };
+      return { email };
     }
     throw error;
   }
-  return { email: adminEmail, newPassword: adminPassword === undefined ? password : undefined };
 }

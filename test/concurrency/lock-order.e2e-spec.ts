@@ -14,7 +14,7 @@ import {
   type Reservation,
   stockUp,
 } from '../support/factories';
-import { storm, tally, until, whileLocked } from '../support/race';
+import { inLine, storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -190,15 +190,17 @@ async function forbidIndexes({ query }: TestDatabase): Promise<void> {
   }
 }
 
-/** Puts the first level behind the second on disk: it is written again until its new version lies there. */
-function putBehind({ query }: TestDatabase, [first, second]: [string[], string[]]): Promise<void> {
+/** Puts one row of a table behind another on disk: it is written again until its new version lies there. */
+function putBehind({ query }: TestDatabase, table: string, [first, second]: [string, string]): Promise<void> {
   return until(async () => {
-    await query('UPDATE stock_levels SET total = total WHERE product_id = $1 AND warehouse_id = $2', first);
-    const sql = `SELECT FROM stock_levels AS a, stock_levels AS b
-      WHERE (a.product_id, a.warehouse_id) = ($1, $2) AND (b.product_id, b.warehouse_id) = ($3, $4) AND a.ctid > b.ctid`;
-    return (await query(sql, [...first, ...second])).length > 0;
-  }, 'the first level lies behind the second');
+    await query(`UPDATE ${table} SET ${FREE_OF_EFFECT[table]} WHERE ${first}`);
+    return (await query(`SELECT FROM ${table} WHERE ${first} AND ctid > (SELECT ctid FROM ${table} WHERE ${second})`)).length > 0;
+  }, `the first of ${table} lies behind the second`);
 }
+
+const FREE_OF_EFFECT: Record<string, string> = { stock_levels: 'total = total', orders: 'version = version', reservations: 'status = status' };
+
+const keyOf = ({ product, warehouseId }: Shelf): string => `product_id = '${product.id}' AND warehouse_id = '${warehouseId}'`;
 
 describe('The order of locks', () => {
   let database: TestDatabase;
@@ -214,22 +216,20 @@ describe('The order of locks', () => {
     await database.drop();
   });
 
-  /** Holds the first level, and while the step waits for it looks whether the second is free. */
-  async function expectSecondFree(step: () => Promise<unknown>, ...shelves: [Shelf, Shelf]): Promise<void> {
-    const [first, second] = shelves.map(({ product, warehouseId }) => [product.id, warehouseId]) as [string[], string[]];
-    await putBehind(database, [first, second]);
-    const level = 'FROM stock_levels WHERE product_id = $1 AND warehouse_id = $2 FOR UPDATE';
+  /** Holds the first of two rows, and while the step waits for it looks whether the second is free. */
+  async function expectSecondFree(step: () => Promise<unknown>, table: string, rows: [string, string]): Promise<void> {
+    await putBehind(database, table, rows);
     let found: object[] = [];
     const meanwhile = async (): Promise<void> => {
-      found = await database.query(`SELECT 1 AS free ${level} SKIP LOCKED`, second);
+      found = await database.query(`SELECT 1 AS free FROM ${table} WHERE ${rows[1]} FOR UPDATE SKIP LOCKED`);
     };
-    await whileLocked(database, { sql: `SELECT ${level}`, values: first, meanwhile }, step);
+    await whileLocked(database, { sql: `SELECT FROM ${table} WHERE ${rows[0]} FOR UPDATE`, meanwhile }, step);
     expect(found).toEqual([{ free: 1 }]);
   }
 
   it.each(Object.entries(STEPS))('lets %s wait for the first level without holding the second', async (_, prepare) => {
     const [first, second] = await twoShelves(test);
-    await expectSecondFree(await prepare(test, first, second), first, second);
+    await expectSecondFree(await prepare(test, first, second), 'stock_levels', [keyOf(first), keyOf(second)]);
   });
 
   it.each(['there', 'back'])('lets a transfer %s wait for the first warehouse without holding the second', async (direction) => {
@@ -237,7 +237,18 @@ describe('The order of locks', () => {
     const { id: away } = await aWarehouse(test);
     dataOf(await transfer(test, product, MAIN, away));
     const [from, to] = direction === 'there' ? [MAIN, away] : [away, MAIN];
-    await expectSecondFree(async () => dataOf(await transfer(test, product, from, to)), { product, warehouseId: MAIN }, { product, warehouseId: away });
+    const levels = [MAIN, away].map((warehouseId) => keyOf({ product, warehouseId })) as [string, string];
+    await expectSecondFree(async () => dataOf(await transfer(test, product, from, to)), 'stock_levels', levels);
+  });
+
+  it.each(['orders', 'reservations'])('lets a buyer who expires overdue %s wait for the first without holding the second', async (table) => {
+    const product = await aProduct(test, { initial_stock: 2 });
+    const orders = [await anOrder(test.aUser(), product.id), await anOrder(test.aUser(), product.id)];
+    for (const { reservation_id: id } of orders) {
+      await letTimePass(test, id);
+    }
+    const ids = orders.map((order) => (table === 'orders' ? order.id : order.reservation_id)).sort();
+    await expectSecondFree(() => aReservation(test.aUser(), product.id), table, ids.map((id) => `id = '${id}'`) as [string, string]);
   });
 
   it('lets a cancelled reservation wait for its order without holding the reservation', async () => {
@@ -250,5 +261,26 @@ describe('The order of locks', () => {
     const lock = { sql: 'SELECT FROM orders WHERE id = $1 FOR UPDATE', values: [order.id], meanwhile };
     dataOf(await whileLocked(database, lock, () => user.post(`/api/reservations/${order.reservation_id}/cancel`)));
     expect(found).toEqual([{ free: 1 }]);
+  });
+
+  it('lets a cancelled reservation, whose order was made while it waited, lock that order after all', async () => {
+    const [product, user] = [await aProduct(test), test.aUser()];
+    const { id } = await aReservation(user, product.id);
+    const waitsForLevel = `SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%"stock_levels"%FOR UPDATE%'`;
+    let free: object[] | undefined;
+    const look = async (): Promise<void> => {
+      await until(async () => (await database.query(waitsForLevel)).length > 0, 'the cancellation waits for the level');
+      free = await database.query('SELECT id FROM orders WHERE reservation_id = $1 FOR UPDATE SKIP LOCKED', [id]);
+    };
+    const lockLevel = { sql: 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE', values: [product.id], meanwhile: look };
+    const lockReservation = { sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE', values: [id], waiters: 2 };
+    const replies = await whileLocked(database, lockLevel, () =>
+      whileLocked(database, lockReservation, () =>
+        inLine(database, () => user.post('/api/orders', { reservation_id: id }), () => user.post(`/api/reservations/${id}/cancel`)),
+      ),
+    );
+    expect(replies.map(({ status }) => status)).toEqual([201, 200]);
+    expect(free).toEqual([]);
   });
 });

@@ -133,6 +133,20 @@ describe('Races for one order', () => {
     expect(await current(scene.order)).toMatchObject({ status: 'cancelled', version: 2 });
   });
 
+  it('is passed by by the sweep, with its reservation, while somebody has the order', async () => {
+    const scene = await aScene();
+    await letTimePass(test, scene.order.reservation_id);
+    let swept: number | undefined;
+    const meanwhile = async (): Promise<void> => {
+      swept = await test.sweep();
+    };
+    await whileLocked(test.database, { sql: LOCK_ORDER, values: [scene.order.id], waiters: 0, meanwhile }, () => Promise.resolve());
+    expect(swept).toBe(0);
+    expect(await stockOf(test, scene.productId)).toEqual(HELD);
+    expect(await test.sweep()).toBe(1);
+    expect(await stockOf(test, scene.productId)).toEqual(FREE);
+  });
+
   it.each(['confirmed', 'cancelled'])('takes one of 20 changes that are meant for the same version, when it is %s', async (status) => {
     const { user, order } = await aScene();
     const replies = await storm(20, () => move(user, order, status, { 'If-Match': `"${order.version}"` }));

@@ -12,7 +12,7 @@ import {
   startEmbeddedPostgres,
 } from '../../src/platform/embedded-postgres/embedded-postgres';
 
-const SOURCES = join(__dirname, '../../src/platform/database');
+const SOURCES = join(__dirname, '../../src/platform/embedded-postgres');
 
 describe('embedded PostgreSQL', () => {
   let dataDir: string;
@@ -133,7 +133,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 async function spawnHolder(dataDir: string): Promise<{ process: ChildProcess; url: string }> {
   const code = join(dataDir, 'code');
   await mkdir(code);
-  for (const name of readdirSync(SOURCES).filter((file) => /^embedded-postgres.*\.ts$/.test(file))) {
+  for (const name of readdirSync(SOURCES).filter((file) => file.endsWith('.ts'))) {
     const source = readFileSync(join(SOURCES, name), 'utf8');
     const javascript = transformSync(source, {
       jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
