@@ -34,8 +34,8 @@ interface Target {
   stop(): Promise<void>;
 }
 
-main().catch((error: Error) => {
-  process.stderr.write(`${error.message}\n`);
+main().catch(({ message, cause }: Error) => {
+  process.stderr.write(`${message}${cause instanceof Error ? ` (${cause.message})` : ''}\n`);
   process.exitCode = 1;
 });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Api, type Reply } from '../support/api';
 import { aProduct, aReservation, dataOf, expectReconciled, stockOf } from '../support/factories';
-import { inLine, storm, tally, until, untilWaiting, whileLocked } from '../support/race';
+import { inLine, startInLine, storm, tally, until, untilWaiting, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -43,7 +43,9 @@ describe('One Idempotency-Key, many requests at once', () => {
   it('makes one reservation of 50 requests', async () => {
     const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
     const { id } = expectOneEffect(await storm(50, () => reserve(user, product.id, key)));
-    expect(await test.database.query('SELECT id FROM reservations WHERE user_id = $1', [user.userId])).toEqual([{ id }]);
+    expect(await test.database.query('SELECT id FROM reservations WHERE user_id = $1', [user.userId])).toEqual([
+      { id },
+    ]);
     expect(await stockOf(test, product.id)).toEqual({ available: 9, reserved: 1, total: 10 });
   });
 
@@ -58,7 +60,9 @@ describe('One Idempotency-Key, many requests at once', () => {
   it('commits once in 50 requests, and answers each that repeats it with the order', async () => {
     const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
     const { id } = await aReservation(user, product.id);
-    const order = expectOneEffect(await storm(50, () => user.post(`/api/reservations/${id}/commit`, undefined, withKey(key))));
+    const order = expectOneEffect(
+      await storm(50, () => user.post(`/api/reservations/${id}/commit`, undefined, withKey(key))),
+    );
     expect(order).toMatchObject({ status: 'confirmed', reservation_id: id });
     expect(await stockOf(test, product.id)).toEqual({ available: 9, reserved: 0, total: 9 });
   });
@@ -66,7 +70,9 @@ describe('One Idempotency-Key, many requests at once', () => {
   it('adjusts the stock once in 50 requests', async () => {
     const [product, key] = [await aProduct(test), randomUUID()];
     const body = { delta: 5, reason: 'delivery' };
-    const level = expectOneEffect(await storm(50, () => test.admin.post(`/api/products/${product.id}/stock-adjustments`, body, withKey(key))));
+    const level = expectOneEffect(
+      await storm(50, () => test.admin.post(`/api/products/${product.id}/stock-adjustments`, body, withKey(key))),
+    );
     expect(level).toMatchObject({ available_stock: 15, warehouse_id: MAIN });
     expect(await stockOf(test, product.id)).toEqual({ available: 15, reserved: 0, total: 15 });
   });
@@ -74,7 +80,9 @@ describe('One Idempotency-Key, many requests at once', () => {
   it('works for each of the callers and paths that happen to use one key', async () => {
     const [product, key] = [await aProduct(test, { initial_stock: 30 }), randomUUID()];
     const replies = await storm(20, (index) =>
-      index % 2 ? reserve(test.aUser(), product.id, key) : test.aUser().post('/api/orders', { items: [{ product_id: product.id, quantity: 1 }] }, withKey(key)),
+      index % 2
+        ? reserve(test.aUser(), product.id, key)
+        : test.aUser().post('/api/orders', { items: [{ product_id: product.id, quantity: 1 }] }, withKey(key)),
     );
     expect(tally(replies)).toEqual({ '201': 20 });
     expect(replies.filter(isReplay)).toEqual([]);
@@ -95,7 +103,10 @@ describe('One Idempotency-Key, many requests at once', () => {
   it('works once more when the key is older than a day, and only once', async () => {
     const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
     const before = dataOf(await reserve(user, product.id, key));
-    await test.database.query(`UPDATE idempotency_keys SET created_at = created_at - interval '25 hours' WHERE key = $1`, [key]);
+    await test.database.query(
+      `UPDATE idempotency_keys SET created_at = created_at - interval '25 hours' WHERE key = $1`,
+      [key],
+    );
     const after = expectOneEffect(await storm(20, () => reserve(user, product.id, key)));
     expect(after.id).not.toBe(before.id);
     expect(await stockOf(test, product.id)).toMatchObject({ reserved: 2 });
@@ -118,12 +129,15 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
   afterAll(() => test.close());
 
   /** The first takes the key and waits for the level; the second waits for the key. */
-  const queued = (productId: string, ...attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
-    whileLocked(test.database, { sql: LOCK_LEVELS, values: [productId], waiters: attempts.length }, () => inLine(test.database, ...attempts));
+  const queued = (productId: string, attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
+    inLine(test.database, { sql: LOCK_LEVELS, values: [productId] }, attempts);
 
   it('answers the second with what the first did', async () => {
     const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
-    const replies = await queued(product.id, () => reserve(user, product.id, key), () => reserve(user, product.id, key));
+    const replies = await queued(product.id, [
+      () => reserve(user, product.id, key),
+      () => reserve(user, product.id, key),
+    ]);
     expect(replies.map(({ status }) => status)).toEqual([201, 201]);
     expect(replies.map(isReplay)).toEqual([false, true]);
     expect(replies[1]!.body.data).toEqual(replies[0]!.body.data);
@@ -132,7 +146,10 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
 
   it('refuses a second one with another body, once the first is done', async () => {
     const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
-    const replies = await queued(product.id, () => reserve(user, product.id, key), () => reserve(user, product.id, key, 2));
+    const replies = await queued(product.id, [
+      () => reserve(user, product.id, key),
+      () => reserve(user, product.id, key, 2),
+    ]);
     expect(tally(replies)).toEqual({ '201': 1, '422 idempotency_key_reused': 1 });
     expect(replies[0]!.status).toBe(201);
   });
@@ -141,7 +158,11 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
     const [product, user, key] = [await aProduct(test, { initial_stock: 1 }), test.aUser(), randomUUID()];
     const held = await aReservation(user, product.id);
     const giveBack = (): Promise<Reply> => user.post(`/api/reservations/${held.id}/cancel`);
-    const replies = await queued(product.id, () => reserve(user, product.id, key), giveBack, () => reserve(user, product.id, key));
+    const replies = await queued(product.id, [
+      () => reserve(user, product.id, key),
+      giveBack,
+      () => reserve(user, product.id, key),
+    ]);
     expect(replies.map(({ status }) => status)).toEqual([409, 200, 201]);
     expect(isReplay(replies[2]!)).toBe(false);
     expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
@@ -155,7 +176,7 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%"stock_levels"%FOR UPDATE%'`,
     };
     const lock = { sql: LOCK_LEVELS, values: [product.id], waiters: 4, meanwhile: cut };
-    const replies = await whileLocked(test.database, lock, () => inLine(test.database, ...attempts));
+    const replies = await whileLocked(test.database, lock, () => startInLine(test.database, attempts));
     expect(replies[0]).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
     expect(replies.slice(1).map(({ status }) => status)).toEqual([201, 201, 201]);
     expectOneEffect(replies.slice(1));
@@ -178,16 +199,29 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
       await until(async () => second !== undefined, 'the second has started');
       await second;
     };
-    const first = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [other.id], meanwhile: untilSecondIsAnswered }, () => {
-      const held = { sql: LOCK_LEVELS, values: [one.id], waiters: 2, meanwhile: () => until(secondHasWaited, 'the second has waited') };
-      return whileLocked(test.database, held, async () => {
-        const running = ask();
-        await untilWaiting(test.database, 1);
-        second = ask();
-        return running;
-      });
+    const first = await whileLocked(
+      test.database,
+      { sql: LOCK_LEVELS, values: [other.id], meanwhile: untilSecondIsAnswered },
+      () => {
+        const held = {
+          sql: LOCK_LEVELS,
+          values: [one.id],
+          waiters: 2,
+          meanwhile: () => until(secondHasWaited, 'the second has waited'),
+        };
+        return whileLocked(test.database, held, async () => {
+          const running = ask();
+          await untilWaiting(test.database, 1);
+          second = ask();
+          return running;
+        });
+      },
+    );
+    expect(await second).toMatchObject({
+      status: 409,
+      body: { code: 'idempotency_in_progress' },
+      headers: { 'retry-after': '1' },
     });
-    expect(await second).toMatchObject({ status: 409, body: { code: 'idempotency_in_progress' }, headers: { 'retry-after': '1' } });
     expect(first.status).toBe(201);
     const again = await ask();
     expect([again.status, isReplay(again), again.body.data]).toEqual([201, true, first.body.data]);

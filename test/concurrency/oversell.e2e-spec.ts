@@ -1,6 +1,15 @@
 import { type Api, type Reply } from '../support/api';
-import { aProduct, aReservation, aWarehouse, dataOf, expectReconciled, letTimePass, stockOf, stockUp } from '../support/factories';
-import { inLine, storm, tally, whileLocked } from '../support/race';
+import {
+  aProduct,
+  aReservation,
+  aWarehouse,
+  dataOf,
+  expectReconciled,
+  letTimePass,
+  stockOf,
+  stockUp,
+} from '../support/factories';
+import { inLine, storm, tally } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -65,12 +74,18 @@ describe.each([4, 20])('Many buyers at once, on a pool of %i connections', (pool
       Array.from({ length: 38 }, () => [{ product_id: product.id, requested: 5, available: 1 }]),
     );
     expect(await stockOf(test, product.id)).toEqual({ available: 1, reserved: 10, total: 11 });
-    expect(tally(await storm(10, () => reserve(test.aUser(), product.id)))).toEqual({ '201': 1, '409 insufficient_stock': 9 });
+    expect(tally(await storm(10, () => reserve(test.aUser(), product.id)))).toEqual({
+      '201': 1,
+      '409 insufficient_stock': 9,
+    });
   });
 
   it('gives a basket whole or not at all, and names only the line that is short', async () => {
     const [plenty, scarce] = [await aProduct(test, { initial_stock: 30 }), await aProduct(test, { initial_stock: 9 })];
-    const items = [{ product_id: plenty.id, quantity: 1 }, { product_id: scarce.id, quantity: 2 }];
+    const items = [
+      { product_id: plenty.id, quantity: 1 },
+      { product_id: scarce.id, quantity: 2 },
+    ];
     const replies = await storm(25, () => test.aUser().post('/api/reservations', { items }));
     expect(tally(replies)).toEqual({ '201': 4, '409 insufficient_stock': 21 });
     for (const { body } of refused(replies)) {
@@ -82,7 +97,8 @@ describe.each([4, 20])('Many buyers at once, on a pool of %i connections', (pool
 
   it('shares 10 pieces between buyers and an administrator who takes pieces away', async () => {
     const product = await aProduct(test, { initial_stock: 10 });
-    const takeAway = (): Promise<Reply> => test.admin.post(`/api/products/${product.id}/stock-adjustments`, { delta: -1, reason: 'broken' });
+    const takeAway = (): Promise<Reply> =>
+      test.admin.post(`/api/products/${product.id}/stock-adjustments`, { delta: -1, reason: 'broken' });
     const replies = await storm(40, (index) => (index % 2 ? reserve(test.aUser(), product.id) : takeAway()));
     expect(tally(replies)).toEqual({ '201': 10, '409 insufficient_stock': 30 });
     const { available, reserved, total } = await stockOf(test, product.id);
@@ -108,14 +124,21 @@ describe('Two who want the same piece, in a known order', () => {
   afterEach(() => expectReconciled(test));
   afterAll(() => test.close());
 
-  const queued = (productId: string, ...attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
-    whileLocked(test.database, { sql: LOCK_LEVELS, values: [productId], waiters: attempts.length }, () => inLine(test.database, ...attempts));
+  const queued = (productId: string, attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
+    inLine(test.database, { sql: LOCK_LEVELS, values: [productId] }, attempts);
 
-  it.each([['reservation', reserve, reserve], ['order', order, order], ['reservation, then an order', reserve, order]] as const)(
+  it.each([
+    ['reservation', reserve, reserve],
+    ['order', order, order],
+    ['reservation, then an order', reserve, order],
+  ] as const)(
     'gives the last piece to the first %s in line and tells the second that none is left',
     async (_, first, second) => {
       const product = await aProduct(test, { initial_stock: 1 });
-      const replies = await queued(product.id, () => first(test.aUser(), product.id), () => second(test.aUser(), product.id));
+      const replies = await queued(product.id, [
+        () => first(test.aUser(), product.id),
+        () => second(test.aUser(), product.id),
+      ]);
       expect(replies.map(({ status }) => status)).toEqual([201, 409]);
       expect(replies[1]!.body.shortages).toEqual([{ product_id: product.id, requested: 1, available: 0 }]);
       expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
@@ -125,20 +148,20 @@ describe('Two who want the same piece, in a known order', () => {
   it('gives the piece of a cancelled reservation to the buyer who stood in line behind the cancellation', async () => {
     const [product, owner] = [await aProduct(test, { initial_stock: 1 }), test.aUser()];
     const held = await aReservation(owner, product.id);
-    const replies = await queued(
-      product.id,
+    const replies = await queued(product.id, [
       () => owner.post(`/api/reservations/${held.id}/cancel`),
       () => reserve(test.aUser(), product.id),
-    );
+    ]);
     expect(replies.map(({ status }) => status)).toEqual([200, 201]);
   });
 
   it('refuses to take away the piece that a buyer earlier in line got, and the other way round', async () => {
     const [first, second] = [await aProduct(test, { initial_stock: 1 }), await aProduct(test, { initial_stock: 1 })];
-    const takeAway = (id: string): Promise<Reply> => test.admin.post(`/api/products/${id}/stock-adjustments`, { delta: -1, reason: 'broken' });
-    const bought = await queued(first.id, () => reserve(test.aUser(), first.id), () => takeAway(first.id));
+    const takeAway = (id: string): Promise<Reply> =>
+      test.admin.post(`/api/products/${id}/stock-adjustments`, { delta: -1, reason: 'broken' });
+    const bought = await queued(first.id, [() => reserve(test.aUser(), first.id), () => takeAway(first.id)]);
     expect(bought.map(({ status }) => status)).toEqual([201, 409]);
-    const taken = await queued(second.id, () => takeAway(second.id), () => reserve(test.aUser(), second.id));
+    const taken = await queued(second.id, [() => takeAway(second.id), () => reserve(test.aUser(), second.id)]);
     expect(taken.map(({ status }) => status)).toEqual([201, 409]);
     expect(await stockOf(test, first.id)).toEqual({ available: 0, reserved: 1, total: 1 });
     expect(await stockOf(test, second.id)).toEqual({ available: 0, reserved: 0, total: 0 });
@@ -150,10 +173,10 @@ describe('Two who want the same piece, in a known order', () => {
       await letTimePass(test, id);
     }
     // Both have found the product short before either gets to expire a hold: the holds themselves are locked.
-    const lock = { sql: 'SELECT FROM reservations WHERE id IN (SELECT reservation_id FROM reservation_items WHERE product_id = $1) FOR UPDATE' };
-    const replies = await whileLocked(test.database, { ...lock, values: [product.id], waiters: 2 }, () =>
-      inLine(test.database, () => reserve(test.aUser(), product.id), () => reserve(test.aUser(), product.id)),
-    );
+    const held = 'SELECT reservation_id FROM reservation_items WHERE product_id = $1';
+    const lock = { sql: `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`, values: [product.id] };
+    const buy = (): Promise<Reply> => reserve(test.aUser(), product.id);
+    const replies = await inLine(test.database, lock, [buy, buy]);
     expect(tally(replies)).toEqual({ '201': 2 });
   });
 });

@@ -33,9 +33,13 @@ describe('Races for one reservation', () => {
     return { user, productId: product.id, id: (await aReservation(user, product.id)).id };
   }
 
-  const statusOf = async (id: string): Promise<string> => dataOf(await test.admin.get(`/api/reservations/${id}`)).status;
+  const statusOf = async (id: string): Promise<string> =>
+    dataOf(await test.admin.get(`/api/reservations/${id}`)).status;
 
-  it.each([['commit', 201, 'committed'], ['cancel', 200, 'cancelled']] as const)('lets one of 20 at once %s it', async (action, status, becomes) => {
+  it.each([
+    ['commit', 201, 'committed'],
+    ['cancel', 200, 'cancelled'],
+  ] as const)('lets one of 20 at once %s it', async (action, status, becomes) => {
     const { user, productId, id } = await aHold();
     const replies = await storm(20, () => act(user, id, action));
     expect(tally(replies)).toEqual({ [status]: 1, '409 reservation_not_active': 19 });
@@ -79,27 +83,36 @@ describe('Races for one reservation', () => {
     ['extend', 200, 'commit', 201, 'committed'],
     ['extend', 200, 'cancel', 200, 'cancelled'],
     ['extend', 200, 'extend', 200, 'active'],
-  ])('answers %s with %i to the first in line, and %s with %i to the second: it is %s', async (first, firstStatus, second, secondStatus, end) => {
-    const { user, productId, id } = await aHold();
-    const replies = await whileLocked(test.database, { sql: LOCK_RESERVATION, values: [id], waiters: 2 }, () =>
-      inLine(test.database, () => act(user, id, first), () => act(user, id, second)),
-    );
-    expect(replies.map(({ status }) => status)).toEqual([firstStatus, secondStatus]);
-    if (secondStatus === 409) {
-      expect(replies[1]!.body).toMatchObject({ code: 'reservation_not_active', reservation_status: end });
-    }
-    expect(await statusOf(id)).toBe(end);
-    expect(await stockOf(test, productId)).toEqual(STOCK_AFTER[end]);
-  });
+  ])(
+    'answers %s with %i to the first in line, and %s with %i to the second: it is %s',
+    async (first, firstStatus, second, secondStatus, end) => {
+      const { user, productId, id } = await aHold();
+      const attempts = [first, second].map((action) => () => act(user, id, action));
+      const replies = await inLine(test.database, { sql: LOCK_RESERVATION, values: [id] }, attempts);
+      expect(replies.map(({ status }) => status)).toEqual([firstStatus, secondStatus]);
+      if (secondStatus === 409) {
+        expect(replies[1]!.body).toMatchObject({ code: 'reservation_not_active', reservation_status: end });
+      }
+      expect(await statusOf(id)).toBe(end);
+      expect(await stockOf(test, productId)).toEqual(STOCK_AFTER[end]);
+    },
+  );
 
-  it.each<Action>(['commit', 'cancel', 'extend'])('refuses to %s it if its time ends while that waits for the reservation', async (action) => {
-    const { user, productId, id } = await aHold();
-    const meanwhile = { sql: END_IT, values: [id] };
-    const { status, body } = await whileLocked(test.database, { sql: LOCK_RESERVATION, values: [id], meanwhile }, () => act(user, id, action));
-    expect([status, body.code, body.reservation_status]).toEqual([409, 'reservation_not_active', 'expired']);
-    expect(await test.sweep()).toBe(1);
-    expect(await stockOf(test, productId)).toEqual(STOCK_AFTER['expired']);
-  });
+  it.each<Action>(['commit', 'cancel', 'extend'])(
+    'refuses to %s it if its time ends while that waits for the reservation',
+    async (action) => {
+      const { user, productId, id } = await aHold();
+      const meanwhile = { sql: END_IT, values: [id] };
+      const { status, body } = await whileLocked(
+        test.database,
+        { sql: LOCK_RESERVATION, values: [id], meanwhile },
+        () => act(user, id, action),
+      );
+      expect([status, body.code, body.reservation_status]).toEqual([409, 'reservation_not_active', 'expired']);
+      expect(await test.sweep()).toBe(1);
+      expect(await stockOf(test, productId)).toEqual(STOCK_AFTER['expired']);
+    },
+  );
 
   it('looks at the clock after the last lock: what runs out while its stock is locked is not sold, and the sweep passes it by', async () => {
     const [product, user] = [await aProduct(test), test.aUser()];
@@ -107,7 +120,10 @@ describe('Races for one reservation', () => {
     const [confirmed, givenUp] = [await anOrder(user, product.id), await anOrder(user, product.id)];
     const ids = [committed.id, cancelled.id, confirmed.reservation_id, givenUp.reservation_id];
     const isOver = async (): Promise<boolean> => {
-      const [row] = await test.database.query<{ over: boolean }>('SELECT bool_and(expires_at <= clock_timestamp()) AS over FROM reservations WHERE id = ANY($1)', [ids]);
+      const [row] = await test.database.query<{ over: boolean }>(
+        'SELECT bool_and(expires_at <= clock_timestamp()) AS over FROM reservations WHERE id = ANY($1)',
+        [ids],
+      );
       return row!.over;
     };
     let swept: number | undefined;
@@ -116,14 +132,20 @@ describe('Races for one reservation', () => {
       swept = await test.sweep();
     };
     // Long enough that all four come to wait, shorter than they are ready to wait for a lock.
-    await test.database.query(`UPDATE reservations SET expires_at = clock_timestamp() + interval '2 seconds' WHERE id = ANY($1)`, [ids]);
-    const replies = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], waiters: 4, meanwhile }, () =>
-      Promise.all([
-        act(user, committed.id, 'commit'),
-        act(user, cancelled.id, 'cancel'),
-        user.patch(`/api/orders/${confirmed.id}/status`, { status: 'confirmed' }),
-        user.patch(`/api/orders/${givenUp.id}/status`, { status: 'cancelled' }),
-      ]),
+    await test.database.query(
+      `UPDATE reservations SET expires_at = clock_timestamp() + interval '2 seconds' WHERE id = ANY($1)`,
+      [ids],
+    );
+    const replies = await whileLocked(
+      test.database,
+      { sql: LOCK_LEVELS, values: [product.id], waiters: 4, meanwhile },
+      () =>
+        Promise.all([
+          act(user, committed.id, 'commit'),
+          act(user, cancelled.id, 'cancel'),
+          user.patch(`/api/orders/${confirmed.id}/status`, { status: 'confirmed' }),
+          user.patch(`/api/orders/${givenUp.id}/status`, { status: 'cancelled' }),
+        ]),
     );
     expect(swept).toBe(0);
     expect(replies.map(({ status, body }) => [status, body.code, body.reservation_status])).toEqual([
@@ -137,22 +159,30 @@ describe('Races for one reservation', () => {
     expect(await stockOf(test, product.id)).toEqual({ available: 10, reserved: 0, total: 10 });
   });
 
-  it.each<Action>(['commit', 'cancel', 'extend'])('refuses to %s it behind the sweep that is expiring it', async (action) => {
-    const { user, productId, id } = await aHold();
-    await letTimePass(test, id);
-    const [expired, reply] = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [productId], waiters: 2 }, () =>
-      inLine<number | Reply>(test.database, () => test.sweep(), () => act(user, id, action)),
-    );
-    expect(expired).toBe(1);
-    expect(reply).toMatchObject({ status: 409, body: { code: 'reservation_not_active', reservation_status: 'expired' } });
-    expect(await stockOf(test, productId)).toEqual(STOCK_AFTER['expired']);
-  });
+  it.each<Action>(['commit', 'cancel', 'extend'])(
+    'refuses to %s it behind the sweep that is expiring it',
+    async (action) => {
+      const { user, productId, id } = await aHold();
+      await letTimePass(test, id);
+      const attempts: (() => Promise<number | Reply>)[] = [() => test.sweep(), () => act(user, id, action)];
+      const [expired, reply] = await inLine(test.database, { sql: LOCK_LEVELS, values: [productId] }, attempts);
+      expect(expired).toBe(1);
+      expect(reply).toMatchObject({
+        status: 409,
+        body: { code: 'reservation_not_active', reservation_status: 'expired' },
+      });
+      expect(await stockOf(test, productId)).toEqual(STOCK_AFTER['expired']);
+    },
+  );
 
   it('is left by a buyer who is short, if it got more time while that buyer waited to expire it', async () => {
     const product = await aProduct(test, { initial_stock: 1 });
     const { id } = await aReservation(test.aUser(), product.id);
     await letTimePass(test, id);
-    const meanwhile = { sql: `UPDATE reservations SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = $1`, values: [id] };
+    const meanwhile = {
+      sql: `UPDATE reservations SET expires_at = clock_timestamp() + interval '1 hour' WHERE id = $1`,
+      values: [id],
+    };
     const reply = await whileLocked(test.database, { sql: LOCK_RESERVATION, values: [id], meanwhile }, () =>
       test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 }),
     );
@@ -182,7 +212,9 @@ describe('Races for one reservation', () => {
   it('is expired by exactly one of the sweeps that run at once', async () => {
     const product = await aProduct(test, { initial_stock: 40 });
     const holds = await storm(40, (index) =>
-      index % 2 ? aReservation(test.aUser(), product.id) : anOrder(test.aUser(), product.id).then(({ reservation_id: id }) => ({ id })),
+      index % 2
+        ? aReservation(test.aUser(), product.id)
+        : anOrder(test.aUser(), product.id).then(({ reservation_id: id }) => ({ id })),
     );
     await Promise.all(holds.map(({ id }) => letTimePass(test, id)));
     const expired = await storm(6, () => test.sweep());

@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { type Api, type Reply } from '../support/api';
 import { rowCounts, type TestDatabase } from '../support/database';
-import { anOrder, aProduct, aReservation, aWarehouse, bring, dataOf, expectReconciled, letTimePass } from '../support/factories';
+import {
+  anOrder,
+  aProduct,
+  aReservation,
+  aWarehouse,
+  bring,
+  dataOf,
+  expectReconciled,
+  letTimePass,
+} from '../support/factories';
 import { startTestApp, type TestApp, unique } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -23,13 +32,16 @@ const TRIGGERS = `
   CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('commit ')`;
 
-const poison = ({ query }: TestDatabase, what: string): Promise<object[]> => query('INSERT INTO poison VALUES ($1)', [what]);
+const poison = ({ query }: TestDatabase, what: string): Promise<object[]> =>
+  query('INSERT INTO poison VALUES ($1)', [what]);
 const heal = ({ query }: TestDatabase): Promise<object[]> => query('DELETE FROM poison');
 
 /** Every row of every table: the counts, so that a failure says where, and a sum over what stands in them. */
 async function contents(database: TestDatabase): Promise<object> {
   const counts = await rowCounts(database);
-  const sums = Object.keys(counts).map((table) => `SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM ${table} AS t`);
+  const sums = Object.keys(counts).map(
+    (table) => `SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM ${table} AS t`,
+  );
   return { counts, sums: await database.query(sums.join(' UNION ALL ')) };
 }
 
@@ -54,7 +66,12 @@ const OPERATIONS: Record<string, (test: TestApp) => Promise<Attempt>> = {
     const { id } = await aProduct(test);
     return { who: test.admin, method: 'patch', path: `/api/products/${id}`, body: { price: '1.00', is_active: false } };
   },
-  'a new warehouse': async ({ admin }) => ({ who: admin, method: 'post', path: '/api/warehouses', body: { code: unique('WH'), name: 'New' } }),
+  'a new warehouse': async ({ admin }) => ({
+    who: admin,
+    method: 'post',
+    path: '/api/warehouses',
+    body: { code: unique('WH'), name: 'New' },
+  }),
   'a change of a warehouse': async (test) => {
     const { id } = await aWarehouse(test);
     return { who: test.admin, method: 'patch', path: `/api/warehouses/${id}`, body: { priority: 7, is_active: false } };
@@ -132,28 +149,34 @@ describe('What fails leaves nothing behind', () => {
     expect(text).not.toMatch(/inside|poison|trigger|audit|idempotency_keys|SQL|\.ts/);
   }
 
-  it.each(Object.keys(OPERATIONS).flatMap((name) => [[name, 'its last statement'], [name, 'COMMIT']] as const))(
-    'rolls back %s when %s fails, and carries it out when it is asked for again',
-    async (name, where) => {
-      const { who, method, path, body } = await OPERATIONS[name]!(test);
-      const [key, requestId] = [randomUUID(), randomUUID()];
-      const send = (id: string): Promise<Reply> => who.send(method, path, body, { 'Idempotency-Key': key, 'X-Request-Id': id });
-      const last = method === 'post' ? `key ${key}` : `audit ${requestId}`;
-      await poison(test.database, where === 'COMMIT' ? `commit ${requestId}` : last);
-      const before = await contents(test.database);
+  it.each(
+    Object.keys(OPERATIONS).flatMap(
+      (name) =>
+        [
+          [name, 'its last statement'],
+          [name, 'COMMIT'],
+        ] as const,
+    ),
+  )('rolls back %s when %s fails, and carries it out when it is asked for again', async (name, where) => {
+    const { who, method, path, body } = await OPERATIONS[name]!(test);
+    const [key, requestId] = [randomUUID(), randomUUID()];
+    const send = (id: string): Promise<Reply> =>
+      who.send(method, path, body, { 'Idempotency-Key': key, 'X-Request-Id': id });
+    const last = method === 'post' ? `key ${key}` : `audit ${requestId}`;
+    await poison(test.database, where === 'COMMIT' ? `commit ${requestId}` : last);
+    const before = await contents(test.database);
 
-      const failed = await send(requestId);
-      expectInternalError(failed);
-      expect(failed.body.request_id).toBe(requestId);
-      expect(await contents(test.database)).toEqual(before);
+    const failed = await send(requestId);
+    expectInternalError(failed);
+    expect(failed.body.request_id).toBe(requestId);
+    expect(await contents(test.database)).toEqual(before);
 
-      await heal(test.database);
-      const done = await send(requestId);
-      expect(done.status).toBeLessThan(300);
-      expect(done.headers['idempotent-replayed']).toBeUndefined();
-      expect(await contents(test.database)).not.toEqual(before);
-    },
-  );
+    await heal(test.database);
+    const done = await send(requestId);
+    expect(done.status).toBeLessThan(300);
+    expect(done.headers['idempotent-replayed']).toBeUndefined();
+    expect(await contents(test.database)).not.toEqual(before);
+  });
 
   it('rolls back a whole batch of the sweep when its COMMIT fails, and the next run expires it', async () => {
     const [product, user] = [await aProduct(test), test.aUser()];
@@ -173,7 +196,8 @@ describe('What fails leaves nothing behind', () => {
     const before = await contents(test.database);
     await poison(test.database, 'audit reservation.expired');
     const [buyer, key] = [test.aUser(), randomUUID()];
-    const buy = (): Promise<Reply> => buyer.post('/api/reservations', { product_id: product.id, quantity: 1 }, { 'Idempotency-Key': key });
+    const buy = (): Promise<Reply> =>
+      buyer.post('/api/reservations', { product_id: product.id, quantity: 1 }, { 'Idempotency-Key': key });
     expectInternalError(await buy());
     expect(await contents(test.database)).toEqual(before);
     await heal(test.database);
@@ -183,12 +207,16 @@ describe('What fails leaves nothing behind', () => {
   it('counts no reservation that was rolled back', async () => {
     const [product, user, requestId] = [await aProduct(test), test.aUser(), randomUUID()];
     const created = async (): Promise<string | undefined> =>
-      /^holdfast_reservations_total\{outcome="created"\} (\d+)$/m.exec((await test.anonymous.get('/metrics')).text)?.[1];
+      /^holdfast_reservations_total\{outcome="created"\} (\d+)$/m.exec(
+        (await test.anonymous.get('/metrics')).text,
+      )?.[1];
     dataOf(await user.post('/api/reservations', { product_id: product.id, quantity: 1 }));
     const before = await created();
     expect(before).toBeDefined();
     await poison(test.database, `commit ${requestId}`);
-    expectInternalError(await user.post('/api/reservations', { product_id: product.id, quantity: 1 }, { 'X-Request-Id': requestId }));
+    expectInternalError(
+      await user.post('/api/reservations', { product_id: product.id, quantity: 1 }, { 'X-Request-Id': requestId }),
+    );
     expect(await created()).toBe(before);
   });
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Api, type Reply } from '../support/api';
 import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
-import { inLine, storm, tally, whileLocked } from '../support/race';
+import { inLine, storm, tally } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -40,22 +40,27 @@ describe('Two processes on one database', () => {
 
   it('give the last piece to the first in line, whichever process it came to', async () => {
     const [product, [here, there]] = [await aProduct(test, { initial_stock: 1 }), aUserAtBoth()];
-    const replies = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], waiters: 2 }, () =>
-      inLine(test.database, () => reserve(there, product.id), () => reserve(here, product.id)),
-    );
+    const replies = await inLine(test.database, { sql: LOCK_LEVELS, values: [product.id] }, [
+      () => reserve(there, product.id),
+      () => reserve(here, product.id),
+    ]);
     expect(replies.map(({ status }) => status)).toEqual([201, 409]);
   });
 
   it('serve baskets that cross each other', async () => {
     const products = [await aProduct(test, { initial_stock: 60 }), await aProduct(test, { initial_stock: 60 })];
     const lines = products.map(({ id }) => ({ product_id: id, quantity: 1 }));
-    const replies = await storm(60, (index) => (index % 2 ? test : twin).aUser().post('/api/orders', { items: index % 4 < 2 ? lines : [...lines].reverse() }));
+    const replies = await storm(60, (index) =>
+      (index % 2 ? test : twin).aUser().post('/api/orders', { items: index % 4 < 2 ? lines : [...lines].reverse() }),
+    );
     expect(tally(replies)).toEqual({ '201': 60 });
   });
 
   it('carry out one key once, and both give its answer', async () => {
     const [product, [here, there], key] = [await aProduct(test), aUserAtBoth(), randomUUID()];
-    const replies = await storm(40, (index) => reserve(index % 2 ? here : there, product.id, { 'Idempotency-Key': key }));
+    const replies = await storm(40, (index) =>
+      reserve(index % 2 ? here : there, product.id, { 'Idempotency-Key': key }),
+    );
     const done = replies.filter(({ status }) => status === 201);
     expect(done.filter(({ headers }) => headers['idempotent-replayed'] !== 'true')).toHaveLength(1);
     expect(new Set(done.map((reply) => dataOf(reply).id)).size).toBe(1);
@@ -65,10 +70,14 @@ describe('Two processes on one database', () => {
 
   it('give the answer of the one at the other, if it stood in line behind it', async () => {
     const [product, [here, there], key] = [await aProduct(test), aUserAtBoth(), { 'Idempotency-Key': randomUUID() }];
-    const replies = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], waiters: 2 }, () =>
-      inLine(test.database, () => reserve(here, product.id, key), () => reserve(there, product.id, key)),
-    );
-    expect(replies.map(({ status, headers }) => [status, headers['idempotent-replayed']])).toEqual([[201, undefined], [201, 'true']]);
+    const replies = await inLine(test.database, { sql: LOCK_LEVELS, values: [product.id] }, [
+      () => reserve(here, product.id, key),
+      () => reserve(there, product.id, key),
+    ]);
+    expect(replies.map(({ status, headers }) => [status, headers['idempotent-replayed']])).toEqual([
+      [201, undefined],
+      [201, 'true'],
+    ]);
     expect(replies[1]!.body.data).toEqual(replies[0]!.body.data);
   });
 
@@ -91,7 +100,9 @@ describe('Two processes on one database', () => {
   it('sweep a backlog of more than one batch side by side', async () => {
     const [product, user] = [await aProduct(test, { initial_stock: 230 }), test.aUser()];
     await storm(230, () => aReservation(user, product.id));
-    await test.database.query(`UPDATE reservations SET expires_at = clock_timestamp() WHERE user_id = $1`, [user.userId]);
+    await test.database.query(`UPDATE reservations SET expires_at = clock_timestamp() WHERE user_id = $1`, [
+      user.userId,
+    ]);
     const [here, there] = await Promise.all([test.sweep(), twin.sweep()]);
     const rest = await test.sweep();
     expect(here + there + rest).toBe(230);
@@ -102,7 +113,11 @@ describe('Two processes on one database', () => {
     const [product, [here, there]] = [await aProduct(test), aUserAtBoth()];
     const order = await anOrder(here, product.id);
     const replies = await storm(20, (index) =>
-      (index % 2 ? here : there).patch(`/api/orders/${order.id}/status`, { status: 'confirmed' }, { 'If-Match': '"1"' }),
+      (index % 2 ? here : there).patch(
+        `/api/orders/${order.id}/status`,
+        { status: 'confirmed' },
+        { 'If-Match': '"1"' },
+      ),
     );
     expect(tally(replies)).toEqual({ '200': 1, '412 version_mismatch': 19 });
     expect(await stockOf(twin, product.id)).toEqual({ available: 9, reserved: 0, total: 9 });

@@ -67,6 +67,15 @@ describe('embedded PostgreSQL', () => {
     expect(isServerAlive(dataDir)).toBe(false);
   });
 
+  it('brings a server that was killed back by itself, where everybody looks for it', async () => {
+    const { url } = await start();
+    await query(url, 'CREATE TABLE kept AS SELECT 1 AS id');
+    const killed = serverPid(dataDir);
+    process.kill(killed, 'SIGKILL');
+    await expect(untilAnswered(url, 'SELECT id FROM kept')).resolves.toEqual([{ id: 1 }]);
+    expect(serverPid(dataDir)).not.toBe(killed);
+  });
+
   it('starts again after the server itself was killed, with every committed row', async () => {
     const first = await start({});
     await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS id');
@@ -126,6 +135,19 @@ async function query(url: string, sql: string): Promise<unknown[]> {
     return (await client.query(sql)).rows as unknown[];
   } finally {
     await client.end();
+  }
+}
+
+/** Asks again as long as the server is away. */
+async function untilAnswered(url: string, sql: string): Promise<unknown[]> {
+  for (const deadline = Date.now() + 20_000; ;) {
+    try {
+      return await query(url, sql);
+    } catch (error) {
+      if (Date.now() > deadline) {
+        throw error;
+      }
+    }
   }
 }
 

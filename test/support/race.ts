@@ -62,10 +62,15 @@ export async function whileLocked<T>(
 }
 
 /**
- * For `whileLocked`: starts each attempt when those before it wait for a lock, so that they stand in line in this
- * order. Its `waiters` is the number of attempts.
+ * One fixed interleaving of several: while a lock is held, starts each attempt when those before it wait, so that they
+ * stand in line in this order; then gives the lock back.
  */
-export async function inLine<T>(database: TestDatabase, ...attempts: (() => Promise<T>)[]): Promise<T[]> {
+export function inLine<T>(database: TestDatabase, lock: Statement, attempts: (() => Promise<T>)[]): Promise<T[]> {
+  return whileLocked(database, { ...lock, waiters: attempts.length }, () => startInLine(database, attempts));
+}
+
+/** For `whileLocked`, whose `waiters` is the number of attempts. */
+export async function startInLine<T>(database: TestDatabase, attempts: (() => Promise<T>)[]): Promise<T[]> {
   const running: Promise<T>[] = [];
   for (const attempt of attempts) {
     await untilWaiting(database, running.length);

@@ -50,8 +50,7 @@ class Environment {
   DATA_DIR = '.data';
 
   @ValidateIf((env: Environment) => env.JWT_SECRET !== undefined || env.NODE_ENV === 'production')
-  @IsString()
-  @MinLength(32)
+  @MinLength(32, { message: 'JWT_SECRET must have 32 characters or more' })
   JWT_SECRET?: string;
 
   @IsInt()

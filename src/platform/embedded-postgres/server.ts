@@ -21,9 +21,12 @@ export interface Launch {
   spawnError?: string;
 }
 
-/** Starts a server on a free port, in a session of its own so that a terminal's Ctrl-C does not reach it. */
-export async function launchServer(cluster: Cluster, settings: Record<string, string>): Promise<Launch> {
-  const args = await serverArguments(cluster, settings);
+/** Server settings, as in postgresql.conf. */
+export type Settings = Record<string, string>;
+
+/** Starts a server, on a free port if none is given, in a session of its own: a terminal's Ctrl-C does not reach it. */
+export async function launchServer(cluster: Cluster, settings: Settings, port?: number): Promise<Launch> {
+  const args = serverArguments(cluster, settings, port ?? (await findFreePort()));
   const env = { ...serverEnvironment(), ...(await disownStaleLock(cluster.dir)) };
   const log = await open(cluster.logFile, 'a', 0o600);
   try {
@@ -91,11 +94,11 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function serverArguments(cluster: Cluster, settings: Record<string, string>): Promise<string[]> {
+function serverArguments(cluster: Cluster, settings: Settings, port: number): string[] {
   const all = {
     ...settings,
     listen_addresses: '127.0.0.1',
-    port: String(await findFreePort()),
+    port: String(port),
     unix_socket_directories: '',
     logging_collector: 'off',
     log_destination: 'stderr',

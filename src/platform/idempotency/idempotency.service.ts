@@ -26,9 +26,10 @@ const CLAIM = `
     WHERE held.created_at < clock_timestamp() - ${RETENTION}
   RETURNING 1`;
 
+/** `statement_timestamp()`, because an index cannot serve a condition with the clock itself. */
 const PURGE = `
   DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM idempotency_keys WHERE created_at < clock_timestamp() - ${RETENTION}
+    SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - ${RETENTION}
     LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED))`;
 
 @Injectable()
