@@ -11,6 +11,7 @@ import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
 import { log } from '../src/platform/logging/logger';
 import { Secrets } from '../src/platform/security/secrets';
+import { Failure, type Program, runProgram } from '../src/program';
 
 const USAGE = `npm run chaos -- [--attempts 50] [--stock 5] [--url http://127.0.0.1:3000 --email … --password …]
 
@@ -31,24 +32,14 @@ interface Target {
   url: string;
   email: string;
   password: string;
-  stop(): Promise<void>;
 }
 
-main().catch(({ message, cause }: Error) => {
-  process.stderr.write(`${message}${cause instanceof Error ? ` (${cause.message})` : ''}\n`);
-  process.exitCode = 1;
-});
+void runProgram('The chaos could not begin.', chaos);
 
-async function main(): Promise<void> {
-  const { attempts, stock, ...server } = readArguments();
-  const target =
-    server.url === undefined ? await startServer() : { ...server, url: server.url, stop: async () => undefined };
-  try {
-    const isAsExpected = await run(target, attempts, stock);
-    process.exitCode = isAsExpected ? 0 : 1;
-  } finally {
-    await target.stop();
-  }
+async function chaos(program: Program): Promise<void> {
+  const { attempts, stock, url, ...admin } = readArguments();
+  const target = url === undefined ? await startServer(program) : { ...admin, url };
+  process.exitCode = (await run(target, attempts, stock)) ? 0 : 1;
 }
 
 function readArguments(): { attempts: number; stock: number; url?: string; email: string; password: string } {
@@ -68,7 +59,7 @@ function readArguments(): { attempts: number; stock: number; url?: string; email
   }
   const { url, email, password, attempts, stock } = { ...DEFAULTS, ...values };
   if (url !== undefined && password === '') {
-    throw new Error('--url needs --password (or ADMIN_PASSWORD) of an administrator');
+    throw new Failure('--url needs --password (or ADMIN_PASSWORD) of an administrator');
   }
   return {
     attempts: wholeNumber('--attempts', attempts, 1),
@@ -82,34 +73,33 @@ function readArguments(): { attempts: number; stock: number; url?: string; email
 function wholeNumber(name: string, value: string, min: number): number {
   const number = Number(value);
   if (!/^\d+$/.test(value) || number < min || number > 1_000_000) {
-    throw new Error(`${name} must be a whole number from ${min} to 1000000`);
+    throw new Failure(`${name} must be a whole number from ${min} to 1000000`);
   }
   return number;
 }
 
-async function startServer(): Promise<Target> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'holdfast-chaos-'));
-  const database = await startEmbeddedPostgres({ dataDir });
+async function startServer(program: Program): Promise<Target> {
+  const dataDir = await program.keep(mkdtemp(join(tmpdir(), 'holdfast-chaos-')), remove);
+  const database = await program.keep(startEmbeddedPostgres({ dataDir }), (opened) => opened.stop());
   const admin = { email: 'chaos@holdfast.local', password: randomBytes(15).toString('base64url') };
-  const settings = {
+  const config = loadConfig({
     ADMIN_EMAIL: admin.email,
     ADMIN_PASSWORD: admin.password,
+    DATABASE_URL: database.url,
     RATE_LIMIT_PER_MINUTE: '0',
     LOG_LEVEL: 'warn',
-  };
-  const config = loadConfig({ ...settings, DATABASE_URL: database.url });
+  });
   log.level = config.logLevel;
   await migrate(database.url);
-  const secrets = new Secrets(randomBytes(32).toString('base64url'));
-  const app = await createApp({ config, databaseUrl: database.url, secrets }, { cronJobs: true });
+  const parts = { config, databaseUrl: database.url, secrets: new Secrets(randomBytes(32).toString('base64url')) };
+  const app = await program.keep(createApp(parts, { cronJobs: true }), (opened) => opened.close());
   await ensureAdmin(app, config);
   await app.listen(0, '127.0.0.1');
-  const stop = async (): Promise<void> => {
-    await app.close();
-    await database.stop();
-    await rm(dataDir, { recursive: true, force: true });
-  };
-  return { ...admin, url: await app.getUrl(), stop };
+  return { ...admin, url: await app.getUrl() };
+}
+
+function remove(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true });
 }
 
 async function run({ url, email, password }: Target, attempts: number, stock: number): Promise<boolean> {
@@ -161,10 +151,13 @@ async function call(
 ): Promise<
   Record<string, string> & { available_stock: number; reserved_stock: number; id: string; access_token: string }
 > {
-  const response = await (body ? post(url, body, token) : fetch(url, { headers: authorization(token) }));
+  const request = body ? post(url, body, token) : fetch(url, { headers: authorization(token) });
+  const response = await request.catch(({ cause }: Error) => {
+    throw new Failure(`${url} cannot be reached${cause instanceof Error ? `: ${cause.message}` : ''}`);
+  });
   const answer = (await response.json()) as { data: never; code?: string; detail?: string };
   if (!response.ok) {
-    throw new Error(`${url} answered ${response.status} ${answer.code}: ${answer.detail}`);
+    throw new Failure(`${url} answered ${response.status} ${answer.code}: ${answer.detail}`);
   }
   return answer.data;
 }

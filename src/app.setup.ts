@@ -25,7 +25,7 @@ export async function createApp(
 ): Promise<NestFastifyApplication> {
   const tokens = new AccessTokens(secrets.jwtSecret, config.jwtTtlSeconds);
   const metrics = new Metrics();
-  const server = createHttpServer(tokens, metrics);
+  const server = createHttpServer(config, tokens, metrics);
   await secureHeaders(server);
   await limitRates(server, config);
   const app = await NestFactory.create<NestFastifyApplication>(
@@ -33,11 +33,16 @@ export async function createApp(
     new FastifyAdapter(server),
     { bodyParser: false, logger: new NestLogger(), abortOnError: false },
   );
-  await serveDocs(app);
-  await app.init();
-  server.sealRoutes();
-  await server.ready();
-  return app;
+  try {
+    await serveDocs(app);
+    await app.init();
+    server.sealRoutes();
+    await server.ready();
+    return app;
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
 }
 
 /** The defaults, and what the two pages of documentation need: inline styles, and ReDoc's worker. */

@@ -7,25 +7,18 @@ import { loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
 import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
-import { reportFailedStart } from './report-failed-start';
+import { type Program, runProgram } from './program';
 
-main().catch(reportFailedStart);
+void runProgram('The cleanup failed.', cleanUp);
 
 /** Runs the sweep once, beside whatever processes are running, and says how many reservations it expired. */
-async function main(): Promise<void> {
+async function cleanUp(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = 'warn';
-  const database = await openDatabase(config);
-  try {
-    await migrate(database.url);
-    const app = await createApp(
-      { config, databaseUrl: database.url, secrets: await loadSecrets(config) },
-      { cronJobs: false },
-    );
-    const expired = await app.get(ReservationExpiry, { strict: false }).sweep();
-    process.stdout.write(`Expired ${expired} overdue ${expired === 1 ? 'reservation' : 'reservations'}.\n`);
-    await app.close();
-  } finally {
-    await database.stop();
-  }
+  const database = await program.keep(openDatabase(config), (opened) => opened.stop());
+  await migrate(database.url);
+  const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
+  const app = await program.keep(createApp(parts, { cronJobs: false }), (opened) => opened.close());
+  const expired = await app.get(ReservationExpiry, { strict: false }).sweep();
+  process.stdout.write(`Expired ${expired} overdue ${expired === 1 ? 'reservation' : 'reservations'}.\n`);
 }

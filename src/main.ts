@@ -2,68 +2,48 @@ import './platform/config/env-file';
 import 'reflect-metadata';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup';
-import { type Admin, type Database, ensureAdmin, openDatabase } from './bootstrap';
+import { type Admin, ensureAdmin, openDatabase } from './bootstrap';
 import { type AppConfig, loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
 import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
-import { AddressUnusable, reportFailedStart } from './report-failed-start';
+import { Failure, type Program, runProgram } from './program';
 
-/** How long requests in flight may take to end after the signal to stop. */
-const SHUTDOWN_DEADLINE_MS = 15_000;
+/** How long requests in flight may take to end after the signal to stop; then their connections are cut. */
+const LAST_REQUESTS_MS = 10_000;
 
-void main();
+void runProgram('Holdfast did not start.', serve);
 
-async function main(): Promise<void> {
-  let database: Database | undefined;
-  let app: NestFastifyApplication | undefined;
-  try {
-    const config = loadConfig();
-    log.level = config.logLevel;
-    database = await openDatabase(config);
-    await migrate(database.url);
-    app = await createApp(
-      { config, databaseUrl: database.url, secrets: await loadSecrets(config) },
-      { cronJobs: true },
-    );
-    const admin = await ensureAdmin(app, config);
-    await listen(app, config);
-    stopOnSignal(app, database);
-    announce(app, config, admin);
-  } catch (error) {
-    await app?.close();
-    await database?.stop();
-    reportFailedStart(error);
-  }
+async function serve(program: Program): Promise<void> {
+  const config = loadConfig();
+  log.level = config.logLevel;
+  const database = await program.keep(openDatabase(config), (opened) => opened.stop());
+  await migrate(database.url);
+  const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
+  const app = await program.keep(createApp(parts, { cronJobs: true }), close);
+  const admin = await ensureAdmin(app, config);
+  await listen(app, config);
+  announce(app, config, admin);
+  await program.interrupted;
+  log.info('stopping: requests in flight are served first');
 }
 
 async function listen(app: NestFastifyApplication, { port, host }: AppConfig): Promise<void> {
   try {
-    await app.listen(port, host);
+    // Not app.listen(), which would write its own error beside ours.
+    await app.getHttpAdapter().getInstance().listen({ port, host });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw code === 'EADDRINUSE'
-      ? new AddressUnusable(`PORT: ${port} on ${host} is taken by another program`)
-      : new AddressUnusable(`PORT, HOST: cannot listen on ${host}:${port} (${code ?? String(error)})`);
+      ? new Failure(`PORT: ${port} on ${host} is taken by another program`)
+      : new Failure(`PORT, HOST: cannot listen on ${host}:${port} (${code ?? String(error)})`);
   }
 }
 
-function stopOnSignal(app: NestFastifyApplication, database: Database): void {
-  let isStopping = false;
-  const stop = async (signal: string): Promise<void> => {
-    // Ctrl-C arrives twice: from the terminal, and from npm. The deadline is for what hangs.
-    if (isStopping) {
-      return;
-    }
-    isStopping = true;
-    log.info({ signal }, 'stopping: requests in flight are served first');
-    setTimeout(() => process.exit(1), SHUTDOWN_DEADLINE_MS).unref();
-    await app.close();
-    await database.stop();
-    log.info('stopped');
-  };
-  process.on('SIGINT', (signal) => void stop(signal));
-  process.on('SIGTERM', (signal) => void stop(signal));
+async function close(app: NestFastifyApplication): Promise<void> {
+  setTimeout(() => app.getHttpServer().closeAllConnections(), LAST_REQUESTS_MS).unref();
+  await app.close();
+  log.info('stopped');
 }
 
 function announce(app: NestFastifyApplication, config: AppConfig, admin: Admin | undefined): void {

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Patch, Post, Query } from '@nestjs/common';
 import { ApiHeader, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Answer } from '../platform/http/answer';
-import { ApiData, ApiDataList, ApiPage, ApiProblems } from '../platform/http/api-docs';
+import { ApiData, ApiPage, ApiProblems } from '../platform/http/api-docs';
 import { IfMatch } from '../platform/http/if-match';
 import type { Page } from '../platform/http/page';
 import { IdParam } from '../platform/http/params';
@@ -98,9 +98,9 @@ export class OrdersController {
 
   @Get('orders/:id/history')
   @ApiOperation({ summary: 'The status changes of an order, oldest first' })
-  @ApiDataList(OrderStatusChangeResponse, 'All of them.')
+  @ApiPage(OrderStatusChangeResponse, 'All of them, on one page.')
   @ApiProblems('not_found')
-  history(@IdParam() id: string, @Caller() caller: UserActor): Promise<OrderStatusChangeResponse[]> {
+  history(@IdParam() id: string, @Caller() caller: UserActor): Promise<Page<OrderStatusChangeResponse>> {
     return this.reader.history(id, caller);
   }
 }

@@ -3,7 +3,7 @@ import { TransactionRunner } from '../platform/database/transaction-runner';
 import { Forbidden } from '../platform/errors/domain-errors';
 import type { Answer } from '../platform/http/answer';
 import { Keyset, type Position } from '../platform/http/cursor';
-import type { Page } from '../platform/http/page';
+import { MAX_PAGE_SIZE, Page } from '../platform/http/page';
 import { isAdmin, type UserActor } from '../platform/security/actor';
 import { Order, OrderStatusChange } from './order.entity';
 import {
@@ -51,12 +51,13 @@ export class OrdersReader {
   }
 
   /** The status changes, oldest first. @throws NotFound, also for someone else's */
-  async history(id: string, caller: UserActor): Promise<OrderStatusChangeResponse[]> {
+  async history(id: string, caller: UserActor): Promise<Page<OrderStatusChangeResponse>> {
     const changes = await this.transactions.read(async (manager) => {
       assertMayUse(await manager.findOneBy(Order, { id }), id, caller);
       return manager.find(OrderStatusChange, { where: { orderId: id }, order: { createdAt: 'ASC', id: 'ASC' } });
     });
-    return changes.map(toOrderStatusChangeResponse);
+    // An order has no more steps than its state machine, so there is only one page.
+    return new Page(changes.map(toOrderStatusChangeResponse), MAX_PAGE_SIZE, null);
   }
 }
 

@@ -10,6 +10,7 @@ import { TransactionRunner } from './database/transaction-runner';
 import { poolUse, typeormOptions } from './database/typeorm-options';
 import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
+import { DatabaseProbe } from './health/database-probe';
 import { HealthController } from './health/health.controller';
 import { EnvelopeInterceptor } from './http/envelope.interceptor';
 import { UntakenInputInterceptor } from './http/untaken-input.interceptor';
@@ -19,6 +20,8 @@ import { Metrics } from './metrics/metrics';
 import { MetricsController } from './metrics/metrics.controller';
 import { AccessTokens } from './security/access-tokens';
 import { Secrets } from './security/secrets';
+
+const LONGEST_STATEMENT_MS = 10_000;
 
 /** What a process is started with, made before Nest is. */
 export interface Foundation {
@@ -42,7 +45,10 @@ export class PlatformModule implements OnModuleInit {
       module: PlatformModule,
       imports: [
         ClsModule.forRoot({ global: true, middleware: { mount: false } }),
-        TypeOrmModule.forRoot({ ...typeormOptions(databaseUrl, config.databasePoolSize), retryAttempts: 0 }),
+        TypeOrmModule.forRoot({
+          ...typeormOptions(databaseUrl, config.databasePoolSize, LONGEST_STATEMENT_MS),
+          retryAttempts: 0,
+        }),
         TerminusModule.forRoot({ logger: false }),
       ],
       controllers: [HealthController, MetricsController, ProblemsController],
@@ -58,6 +64,7 @@ export class PlatformModule implements OnModuleInit {
         RequestContext,
         TransactionRunner,
         IdempotencyService,
+        DatabaseProbe,
       ],
       exports: [AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, IdempotencyService],
     };

@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Api, type Reply } from '../support/api';
-import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
-import { inLine, storm, tally } from '../support/race';
+import {
+  anOrder,
+  aProduct,
+  aReservation,
+  aWarehouse,
+  dataOf,
+  expectReconciled,
+  letTimePass,
+  stockOf,
+} from '../support/factories';
+import { inLine, storm, tally, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -121,5 +130,17 @@ describe('Two processes on one database', () => {
     );
     expect(tally(replies)).toEqual({ '200': 1, '412 version_mismatch': 19 });
     expect(await stockOf(twin, product.id)).toEqual({ available: 9, reserved: 0, total: 9 });
+  });
+
+  it('make levels in one order: who waits for one that another is making has not made the one after it', async () => {
+    const { id } = await aProduct(test);
+    const [first, second] = [(await aWarehouse(test)).id, (await aWarehouse(test)).id].sort() as [string, string];
+    const make = (warehouseId: string): string =>
+      `INSERT INTO stock_levels (product_id, warehouse_id) VALUES ('${id}', '${warehouseId}')`;
+    const tryToMake = `BEGIN; SET LOCAL lock_timeout = '500ms'; ${make(second)}; ROLLBACK`;
+    const lock = { sql: make(first), meanwhile: () => test.database.query(tryToMake) };
+    const body = { product_id: id, from_warehouse_id: second, to_warehouse_id: first, quantity: 1 };
+    const reply = await whileLocked(test.database, lock, () => test.admin.post('/api/stock-transfers', body));
+    expect(reply.body.code).toBe('insufficient_stock');
   });
 });

@@ -8,14 +8,14 @@ import { Product } from './product.entity';
  * ends at its moment, not when somebody tidies up. There are seldom any, and a partial index finds them, which it could
  * not with `clock_timestamp()`: that changes from row to row.
  */
-const OVERDUE = `
+const overdue = (condition: string): string => `
   SELECT item.product_id, item.warehouse_id, sum(item.quantity)::int AS quantity
   FROM reservations AS reservation JOIN reservation_items AS item ON item.reservation_id = reservation.id
-  WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()
+  WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp() AND ${condition}
   GROUP BY item.product_id, item.warehouse_id`;
 
 const LEVELS = `
-  WITH overdue AS MATERIALIZED (${OVERDUE})
+  WITH overdue AS MATERIALIZED (${overdue('item.product_id = ANY($1)')})
   SELECT level.product_id, level.warehouse_id, warehouse.code AS warehouse_code,
     level.available + coalesce(overdue.quantity, 0) AS available_stock,
     level.reserved - coalesce(overdue.quantity, 0) AS reserved_stock,
@@ -28,7 +28,7 @@ const LEVELS = `
 
 const HAS_STOCK = `EXISTS (
   SELECT FROM stock_levels AS level WHERE level.product_id = product.id AND level.available > 0)
-  OR product.id IN (SELECT product_id FROM (${OVERDUE}) AS overdue)`;
+  OR product.id IN (SELECT product_id FROM (${overdue('true')}) AS overdue)`;
 
 type LevelRow = ProductStockLevelResponse & { product_id: string };
 

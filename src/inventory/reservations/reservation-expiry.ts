@@ -4,7 +4,7 @@ import { cleanupCron } from '../../platform/config/app-config';
 import { RequestContext } from '../../platform/context/request-context';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { InsufficientStock } from '../../platform/errors/domain-errors';
+import { DatabaseUnavailable, Overloaded } from '../../platform/errors/domain-errors';
 import { log } from '../../platform/logging/logger';
 import { Metrics } from '../../platform/metrics/metrics';
 import { ReservationEndings } from './reservation-endings';
@@ -16,26 +16,32 @@ const JOB = 'reservation-expiry';
 /** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
 const BATCH = 200;
 
+/** How often an attempt to reserve is made again while overdue holds have what it lacks. */
+const MAX_RECLAIMS = 100;
+/** That many batches in a row gave nothing: others are faster every time, or something is wrong with the holds. */
+const MAX_IDLE_RECLAIMS = 10;
+
 /** `statement_timestamp()` is as good here as the clock, and a condition that the index on `expires_at` can serve. */
 const OVERDUE = `
-  SELECT reservation.id, reservation.order_id AS "orderId", extract(epoch FROM statement_timestamp() - reservation.expires_at)::float8 AS lag
+  SELECT reservation.id, reservation.order_id AS "orderId", reservation.expires_at AS "expiresAt",
+    extract(epoch FROM statement_timestamp() - reservation.expires_at)::float8 AS lag
   FROM reservations AS reservation
   WHERE reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()
     AND ($1::uuid[] IS NULL OR EXISTS (
       SELECT FROM reservation_items AS item WHERE item.reservation_id = reservation.id AND item.product_id = ANY($1)))
+    AND ($2::timestamptz IS NULL OR (reservation.expires_at, reservation.id) > ($2, $3::uuid))
   ORDER BY reservation.expires_at, reservation.id LIMIT ${BATCH}`;
 
 interface Overdue {
   id: string;
   orderId: string | null;
+  expiresAt: Date;
   /** Seconds since its end. */
   lag: number;
 }
 
-interface Scope {
-  /** Only holds on these products; undefined for all. */
-  productIds?: string[];
-  /** Leave alone what another transaction works on, or wait for it. */
+/** Whether what another transaction works on is left to that one, or waited for. */
+interface Patience {
   skipLocked: boolean;
 }
 
@@ -61,10 +67,11 @@ export class ReservationExpiry {
 
   /**
    * Expires every overdue reservation, in batches of a transaction each, and returns how many. What another process
-   * works on at the moment is left to that one, so any number of them sweep side by side, and each hold ends once.
+   * works on at the moment is left to that one, so any number of them share the work, and each hold ends once. A hold
+   * that cannot be expired is logged and keeps none of the others from it.
    */
   async sweep(): Promise<number> {
-    const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll({ skipLocked: true }));
+    const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll());
     this.metrics.sweepSize.observe(expired);
     this.metrics.sweepLag.set(lag);
     if (expired > 0) {
@@ -74,47 +81,71 @@ export class ReservationExpiry {
   }
 
   /**
-   * Runs an attempt to reserve; if it falls short while overdue holds have what it lacks, expires them and tries once
-   * more, also if another was faster to expire them. So stock is free the moment its hold ends, however late the sweep is.
+   * Runs an attempt to take stock. As long as it falls short while overdue holds have what it lacks, expires a batch of
+   * them and tries again, whoever was faster to expire them. So stock is free the moment its hold ends, however late
+   * the sweep is.
    */
   async reclaiming<T>(attempt: () => Promise<T>): Promise<T> {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof InsufficientStock)) {
-        throw error;
+    let idle = 0;
+    for (let reclaims = 0; ; reclaims += 1) {
+      try {
+        return await attempt();
+      } catch (error) {
+        const isHopeless = reclaims === MAX_RECLAIMS || idle === MAX_IDLE_RECLAIMS;
+        if (!(error instanceof ShortByOverdue) || isHopeless) {
+          throw error;
+        }
+        const productIds = error.members.shortages.map((shortage) => shortage.product_id);
+        idle = (await this.context.runAsSystem(JOB, () => this.expireSome(productIds))) === 0 ? idle + 1 : 0;
       }
-      this.metrics.reservations.inc({ outcome: 'short' });
-      if (!(error instanceof ShortByOverdue)) {
-        throw error;
-      }
-      const productIds = error.members.shortages.map((shortage) => shortage.product_id);
-      await this.context.runAsSystem(JOB, () => this.expireAll({ productIds, skipLocked: false }));
-      return attempt();
     }
   }
 
-  private async expireAll(scope: Scope): Promise<{ expired: number; lag: number }> {
+  private async expireAll(): Promise<{ expired: number; lag: number }> {
     let expired = 0;
     let lag = 0;
-    for (;;) {
-      const overdue = await this.transactions.read((manager) =>
-        manager.query<Overdue[]>(OVERDUE, [scope.productIds ?? null]),
-      );
-      if (overdue.length === 0) {
+    // Page by page, so that what others hold locked at the front does not hide what comes after it.
+    for (let last: Overdue | undefined; ;) {
+      const overdue = await this.findOverdue(null, last);
+      last = overdue.at(-1);
+      if (!last) {
         return { expired, lag };
       }
       lag = Math.max(lag, overdue[0]!.lag);
-      const batch = await this.transactions.run((tx) => this.expireTx(tx, overdue, scope));
-      expired += batch;
-      // A batch of which another process holds everything: leave it to that one.
-      if (batch === 0 || overdue.length < BATCH) {
-        return { expired, lag };
-      }
+      expired += await this.expireBatch(overdue, { skipLocked: true });
     }
   }
 
-  private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked }: Scope): Promise<number> {
+  private async expireSome(productIds: string[]): Promise<number> {
+    const overdue = await this.findOverdue(productIds);
+    return overdue.length === 0 ? 0 : this.expireBatch(overdue, { skipLocked: false });
+  }
+
+  private findOverdue(productIds: string[] | null, after?: Overdue): Promise<Overdue[]> {
+    const values = [productIds, after?.expiresAt ?? null, after?.id ?? null];
+    return this.transactions.read((manager) => manager.query<Overdue[]>(OVERDUE, values));
+  }
+
+  /** One transaction; if that fails for another reason than the database's health, the two halves, down to the culprit. */
+  private async expireBatch(overdue: readonly Overdue[], patience: Patience): Promise<number> {
+    try {
+      return await this.transactions.run((tx) => this.expireTx(tx, overdue, patience));
+    } catch (error) {
+      const isForTheCaller = error instanceof Overloaded && !patience.skipLocked;
+      if (error instanceof DatabaseUnavailable || isForTheCaller) {
+        throw error;
+      }
+      if (error instanceof Overloaded || overdue.length === 1) {
+        log.error({ err: error, reservations: overdue.map(({ id }) => id) }, 'could not expire overdue reservations');
+        return 0;
+      }
+      const middle = overdue.length >> 1;
+      const first = await this.expireBatch(overdue.slice(0, middle), patience);
+      return first + (await this.expireBatch(overdue.slice(middle), patience));
+    }
+  }
+
+  private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked }: Patience): Promise<number> {
     const orderIds = overdue.flatMap(({ orderId }) => orderId ?? []);
     const lockedOrders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
     const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || lockedOrders.has(orderId);

@@ -77,7 +77,7 @@ export class ReservationHolds {
     const levels = await lockLevelsOf(tx, [...products.keys()]);
     const { allotments, shortages } = allocate(lines, inOrderOfPreference(levels, warehouses));
     if (shortages.length > 0) {
-      throw await shortfallTx(tx, shortages);
+      throw this.counted(await shortfallTx(tx, shortages));
     }
     const items = allotments.sort(byLevel).map((allotment) => {
       const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
@@ -132,7 +132,9 @@ export class ReservationHolds {
     this.assertTtl(ttlSeconds);
     const now = await assertActiveTx(tx, reservation);
     const latest = reservation.createdAt.getTime() + this.config.reservationMaxTtlSeconds * 1000;
-    const expiresAt = new Date(Math.min(now.getTime() + ttlSeconds * 1000, latest));
+    const asked = Math.min(now.getTime() + ttlSeconds * 1000, latest);
+    // A lifetime that was configured shorter meanwhile ends no hold that is running.
+    const expiresAt = asked > now.getTime() ? new Date(asked) : reservation.expiresAt;
     await tx.update(Reservation, { id: reservation.id }, { expiresAt, updatedAt: now });
     await this.audit.recordTx(tx, {
       action: 'reservation.extended',
@@ -140,6 +142,14 @@ export class ReservationHolds {
       oldValue: { expires_at: reservation.expiresAt.toISOString() },
       newValue: { expires_at: expiresAt.toISOString() },
     });
+  }
+
+  /** A refusal that stands; one that overdue holds may still undo is not counted. */
+  private counted(error: InsufficientStock): InsufficientStock {
+    if (!(error instanceof ShortByOverdue)) {
+      this.metrics.reservations.inc({ outcome: 'short' });
+    }
+    return error;
   }
 
   private assertTtl(ttlSeconds: number): void {

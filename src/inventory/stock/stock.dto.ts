@@ -6,7 +6,7 @@ import { ValidateBy } from 'class-validator';
 
 /**
  * The most that may be put into one warehouse of one product: half of what the column holds, so that what was sold and
- * is cancelled can always come back.
+ * is cancelled can come back.
  */
 export const MAX_STOCK = 1_000_000_000;
 

@@ -17,9 +17,9 @@ const DEFAULTS = {
   adminPassword: undefined,
   reservationTtlSeconds: 600,
   reservationMaxTtlSeconds: 3600,
-  cleanupCron: '*/10 * * * * *',
   rateLimitPerMinute: 6000,
   loginRateLimitPerMinute: 10,
+  trustedProxies: 0,
   metricsToken: undefined,
   logLevel: 'info',
 };
@@ -36,9 +36,9 @@ const VARIABLES: Record<string, { good: string; field: string; value: unknown }>
   ADMIN_PASSWORD: { good: 'twelve chars', field: 'adminPassword', value: 'twelve chars' },
   RESERVATION_TTL_SECONDS: { good: '30', field: 'reservationTtlSeconds', value: 30 },
   RESERVATION_MAX_TTL_SECONDS: { good: '7200', field: 'reservationMaxTtlSeconds', value: 7200 },
-  CLEANUP_CRON: { good: '0 * * * *', field: 'cleanupCron', value: '0 * * * *' },
   RATE_LIMIT_PER_MINUTE: { good: '0', field: 'rateLimitPerMinute', value: 0 },
   LOGIN_RATE_LIMIT_PER_MINUTE: { good: '0', field: 'loginRateLimitPerMinute', value: 0 },
+  TRUSTED_PROXIES: { good: '1', field: 'trustedProxies', value: 1 },
   METRICS_TOKEN: { good: 'scrape', field: 'metricsToken', value: 'scrape' },
   LOG_LEVEL: { good: 'debug', field: 'logLevel', value: 'debug' },
 };
@@ -112,7 +112,9 @@ describe('Configuration', () => {
   });
 
   it('declares the sweep with the same schedule', () => {
-    expect(cleanupCron()).toBe(process.env['CLEANUP_CRON'] || DEFAULTS.cleanupCron);
+    expect(cleanupCron({ CLEANUP_CRON: '0 * * * *' })).toBe('0 * * * *');
+    expect(cleanupCron({ CLEANUP_CRON: '' })).toBe('*/10 * * * * *');
+    expect(cleanupCron({})).toBe('*/10 * * * * *');
   });
 });
 

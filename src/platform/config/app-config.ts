@@ -37,7 +37,10 @@ class Environment {
   @ValidateIf((env: Environment) => env.DATABASE_URL !== undefined || env.NODE_ENV === 'production')
   @ValidateBy({
     name: 'isDatabaseUrl',
-    validator: { validate: isDatabaseUrl, defaultMessage: () => '$property must be a postgres:// address' },
+    validator: {
+      validate: isDatabaseUrl,
+      defaultMessage: () => '$property must be a postgres:// address, and in production it must be set',
+    },
   })
   DATABASE_URL?: string;
 
@@ -50,7 +53,7 @@ class Environment {
   DATA_DIR = '.data';
 
   @ValidateIf((env: Environment) => env.JWT_SECRET !== undefined || env.NODE_ENV === 'production')
-  @MinLength(32, { message: 'JWT_SECRET must have 32 characters or more' })
+  @MinLength(32, { message: 'JWT_SECRET must have 32 characters or more, and in production it must be set' })
   JWT_SECRET?: string;
 
   @IsInt()
@@ -91,6 +94,12 @@ class Environment {
   @Max(10_000_000)
   LOGIN_RATE_LIMIT_PER_MINUTE = 10;
 
+  /** Reverse proxies in front, each of which adds to X-Forwarded-For. */
+  @IsInt()
+  @Min(0)
+  @Max(10)
+  TRUSTED_PROXIES = 0;
+
   @IsOptional()
   @IsString()
   METRICS_TOKEN?: string;
@@ -113,9 +122,9 @@ export class AppConfig {
   readonly adminPassword?: string;
   readonly reservationTtlSeconds: number;
   readonly reservationMaxTtlSeconds: number;
-  readonly cleanupCron: string;
   readonly rateLimitPerMinute: number;
   readonly loginRateLimitPerMinute: number;
+  readonly trustedProxies: number;
   readonly metricsToken?: string;
   readonly logLevel: string;
 
@@ -132,9 +141,9 @@ export class AppConfig {
     this.adminPassword = env.ADMIN_PASSWORD;
     this.reservationTtlSeconds = env.RESERVATION_TTL_SECONDS;
     this.reservationMaxTtlSeconds = env.RESERVATION_MAX_TTL_SECONDS;
-    this.cleanupCron = env.CLEANUP_CRON;
     this.rateLimitPerMinute = env.RATE_LIMIT_PER_MINUTE;
     this.loginRateLimitPerMinute = env.LOGIN_RATE_LIMIT_PER_MINUTE;
+    this.trustedProxies = env.TRUSTED_PROXIES;
     this.metricsToken = env.METRICS_TOKEN;
     this.logLevel = env.LOG_LEVEL;
   }
@@ -163,8 +172,8 @@ function isDatabaseUrl(value: unknown): boolean {
 }
 
 /** What the sweep's @Cron is declared with: decorators are evaluated before any configuration object exists. */
-export function cleanupCron(): string {
-  return process.env['CLEANUP_CRON'] || DEFAULT_CLEANUP_CRON;
+export function cleanupCron(source: NodeJS.ProcessEnv = process.env): string {
+  return source['CLEANUP_CRON'] || DEFAULT_CLEANUP_CRON;
 }
 
 function settingsIn(source: NodeJS.ProcessEnv): Record<string, unknown> {

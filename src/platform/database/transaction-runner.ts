@@ -42,7 +42,8 @@ export class TransactionRunner {
    * Runs `work` in one transaction: commits what it returns, rolls back what it throws. After a deadlock, a
    * serialization failure or a `StaleRead` the whole work runs again in a new transaction, three times in all,
    * so it must have no effect outside the database.
-   * @throws Overloaded if a lock, a statement or the pool timed out, DatabaseUnavailable if the connection is lost
+   * @throws Overloaded if a lock, a statement or the pool timed out, DatabaseUnavailable if the connection is lost,
+   *   OutcomeUnknown if it is lost during COMMIT
    */
   async run<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     if (this.running.getStore()) {
@@ -58,11 +59,12 @@ export class TransactionRunner {
   async read<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
     const runner = await this.connect();
     try {
-      return await work(runner.manager);
-    } catch (error) {
-      throw toDomainError(error);
-    } finally {
+      const result = await work(runner.manager);
       await runner.release();
+      return result;
+    } catch (error) {
+      await giveUp(runner, error);
+      throw toDomainError(error);
     }
   }
 
@@ -82,18 +84,22 @@ export class TransactionRunner {
 
   private async runOnce<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const runner = await this.connect();
+    const result = await this.commitWork(runner, work);
+    afterCommits.get(runner.manager)?.forEach((effect) => effect());
+    return result;
+  }
+
+  private async commitWork<T>(runner: QueryRunner, work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
       await runner.startTransaction();
       await runner.query(LOCAL_TIMEOUTS);
       const result = await work(runner.manager as Tx);
       await commit(runner);
-      afterCommits.get(runner.manager)?.forEach((effect) => effect());
+      await runner.release();
       return result;
     } catch (error) {
-      await rollBack(runner);
+      await giveUp(runner, error);
       throw error;
-    } finally {
-      await runner.release();
     }
   }
 
@@ -102,8 +108,8 @@ export class TransactionRunner {
     try {
       await runner.connect();
       return runner;
-    } catch {
-      throw isPoolExhausted(this.dataSource) ? new Overloaded() : new DatabaseUnavailable();
+    } catch (error) {
+      throw isPoolExhausted(this.dataSource) ? new Overloaded(error) : new DatabaseUnavailable(error);
     }
   }
 }
@@ -113,18 +119,31 @@ async function commit(runner: QueryRunner): Promise<void> {
     await runner.commitTransaction();
   } catch (error) {
     // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
-    throw databaseFailureOf(error) === 'unavailable' ? new OutcomeUnknown() : error;
+    throw databaseFailureOf(error) === 'unavailable' ? new OutcomeUnknown(error) : error;
   }
 }
 
-async function rollBack(runner: QueryRunner): Promise<void> {
+/**
+ * Rolls back what was begun and gives the connection back to the pool; but one that broke or does not answer is thrown
+ * away, and the transaction with it: whoever got it next would wait for it as well.
+ */
+async function giveUp(runner: QueryRunner, reason: unknown): Promise<void> {
+  const isBroken = reason instanceof OutcomeUnknown || databaseFailureOf(reason) === 'unavailable';
   try {
-    if (runner.isTransactionActive) {
+    if (!isBroken && runner.isTransactionActive) {
       await runner.rollbackTransaction();
     }
   } catch {
-    // The connection is gone, and the transaction with it. The first error is the one to tell.
+    await discard(runner);
+    return;
   }
+  await (isBroken ? discard(runner) : runner.release());
+}
+
+/** TypeORM keeps this to itself: only a connection released with an error leaves the pool. */
+function discard(runner: QueryRunner): Promise<void> {
+  const postgres = runner as unknown as { releasePostgresConnection(error: Error): Promise<void> };
+  return postgres.releasePostgresConnection(new Error('The connection broke or does not answer'));
 }
 
 function isWorthAnotherTry(error: unknown): boolean {
@@ -134,11 +153,11 @@ function isWorthAnotherTry(error: unknown): boolean {
 function toDomainError(error: unknown): unknown {
   switch (databaseFailureOf(error)) {
     case 'unavailable':
-      return new DatabaseUnavailable();
+      return new DatabaseUnavailable(error);
     case 'busy':
     case 'retryable':
-      return new Overloaded();
+      return new Overloaded(error);
     case undefined:
-      return error instanceof StaleRead ? new Overloaded() : error;
+      return error instanceof StaleRead ? new Overloaded(error) : error;
   }
 }

@@ -13,8 +13,8 @@ class SnakeCaseNames extends DefaultNamingStrategy {
   }
 }
 
-/** What the service, the migrations and the TypeORM command line share. */
-export function typeormOptions(url: string, poolSize = 10): DataSourceOptions {
+/** What the service, the migrations and the TypeORM command line share. Migrations have no time limit. */
+export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 0): DataSourceOptions {
   const root = join(__dirname, '..', '..', '..');
   return {
     type: 'postgres',
@@ -28,8 +28,13 @@ export function typeormOptions(url: string, poolSize = 10): DataSourceOptions {
     connectTimeoutMS: POOL_WAIT_MS,
     installExtensions: false,
     logging: false,
-    extra: { allowExitOnIdle: false },
+    extra: { keepAlive: true, ...(statementTimeoutMs > 0 && timeouts(statementTimeoutMs)) },
   };
+}
+
+/** The server ends a statement that takes too long; a server that does not even do that is not waited for either. */
+function timeouts(statementMs: number): object {
+  return { statement_timeout: statementMs, query_timeout: statementMs + 2_000 };
 }
 
 export interface PoolUse {

@@ -13,13 +13,17 @@ export interface FieldError {
   message: string;
 }
 
+/** A body of thousands of wrong fields is not worth an answer of megabytes. */
+const MAX_FIELD_ERRORS = 200;
+
 export class ValidationFailed extends DomainError {
   readonly code = 'validation_failed';
   override readonly members: { errors: FieldError[] };
 
   constructor(...errors: FieldError[]) {
-    super(errors.map(({ field, message }) => `${field}: ${message}`).join('; '));
-    this.members = { errors };
+    const [first] = errors;
+    super(`${first?.field}: ${first?.message}${errors.length > 1 ? `; and ${errors.length - 1} more` : ''}`);
+    this.members = { errors: errors.slice(0, MAX_FIELD_ERRORS) };
   }
 }
 
@@ -183,8 +187,8 @@ export class Overloaded extends DomainError {
   readonly code = 'overloaded';
   override readonly headers = { 'Retry-After': '1' };
 
-  constructor() {
-    super('The service is too busy at the moment; nothing was changed');
+  constructor(cause?: unknown) {
+    super('The service is too busy at the moment; nothing was changed', { cause });
   }
 }
 
@@ -192,8 +196,8 @@ export class DatabaseUnavailable extends DomainError {
   readonly code = 'database_unavailable';
   override readonly headers = { 'Retry-After': '2' };
 
-  constructor() {
-    super('The database cannot be reached at the moment; nothing was changed');
+  constructor(cause?: unknown) {
+    super('The database cannot be reached at the moment; nothing was changed', { cause });
   }
 }
 
@@ -201,7 +205,9 @@ export class DatabaseUnavailable extends DomainError {
 export class OutcomeUnknown extends DomainError {
   readonly code = 'internal_error';
 
-  constructor() {
-    super('It is not known whether this request took effect: repeat it with the same Idempotency-Key, or look');
+  constructor(cause: unknown) {
+    super('It is not known whether this request took effect: repeat it with the same Idempotency-Key, or look', {
+      cause,
+    });
   }
 }

@@ -130,7 +130,7 @@ export const PROBLEMS = {
   overloaded: {
     status: 503,
     title: 'Too busy at the moment',
-    meaning: 'A lock, a connection or a place in the queue could not be had in time. Nothing was changed.',
+    meaning: 'A lock or a connection could not be had in time. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
   database_unavailable: {

@@ -31,10 +31,17 @@ export class ProblemFilter implements ExceptionFilter {
       return;
     }
     const error = toDomainError(thrown);
-    if (error.code === 'internal_error') {
-      log.error({ err: thrown, request_id: reply.request.id }, 'request failed');
-    }
+    logFault(error, thrown, reply.request.id);
     sendProblem(reply, error);
+  }
+}
+
+/** What the caller is not told, the log is: under the request id that the caller has. */
+function logFault(error: DomainError, thrown: unknown, requestId: string): void {
+  if (error.code === 'internal_error') {
+    log.error({ err: error.cause ?? thrown, request_id: requestId }, 'request failed');
+  } else if (error.cause !== undefined) {
+    log.warn({ err: error.cause, request_id: requestId, code: error.code }, 'database failed');
   }
 }
 
@@ -45,7 +52,7 @@ export function toDomainError(thrown: unknown): DomainError {
   }
   const database = databaseFailureOf(thrown);
   if (database) {
-    return database === 'unavailable' ? new DatabaseUnavailable() : new Overloaded();
+    return database === 'unavailable' ? new DatabaseUnavailable(thrown) : new Overloaded(thrown);
   }
   return frameworkError(thrown) ?? new InternalError();
 }
@@ -57,6 +64,8 @@ function frameworkError(thrown: unknown): DomainError | undefined {
   switch (status) {
     case 400:
       return new MalformedJson('The body could not be read to its end');
+    // A path that tries to leave the folder of static files.
+    case 403:
     case 404:
     case 414:
       return new NotFound('such path');

@@ -1,12 +1,11 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { HealthCheckService, TypeOrmHealthIndicator } from '@nestjs/terminus';
+import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { DatabaseUnavailable } from '../errors/domain-errors';
 import { ApiData } from '../http/api-docs';
 import { Public } from '../security/access.decorators';
+import { DatabaseProbe } from './database-probe';
 import { HealthResponse } from './health.dto';
-
-const PING_TIMEOUT_MS = 1500;
 
 @ApiTags('Operations')
 @Public()
@@ -14,7 +13,8 @@ const PING_TIMEOUT_MS = 1500;
 export class HealthController {
   constructor(
     private readonly health: HealthCheckService,
-    private readonly database: TypeOrmHealthIndicator,
+    private readonly indicators: HealthIndicatorService,
+    private readonly database: DatabaseProbe,
   ) {}
 
   @Get('live')
@@ -31,11 +31,17 @@ export class HealthController {
   @ApiOperation({ summary: 'Whether the process can serve: its database answers' })
   @ApiData(HealthResponse, 'It can serve.')
   async ready(): Promise<HealthResponse> {
-    try {
-      await this.health.check([() => this.database.pingCheck('database', { timeout: PING_TIMEOUT_MS })]);
-      return { status: 'ok' };
-    } catch {
-      throw new DatabaseUnavailable();
-    }
+    await this.health.check([() => this.checkDatabase()]).catch((error: unknown) => {
+      throw new DatabaseUnavailable(error);
+    });
+    return { status: 'ok' };
+  }
+
+  private async checkDatabase(): Promise<HealthIndicatorResult> {
+    const indicator = this.indicators.check('database');
+    return this.database.ask().then(
+      () => indicator.up(),
+      ({ message }: Error) => indicator.down(message),
+    );
   }
 }

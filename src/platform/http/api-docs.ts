@@ -14,15 +14,6 @@ export function ApiData(model: Type, description: string, status = 200): MethodD
   return envelopeResponse(model, { description, status, data: { $ref: getSchemaPath(model) } });
 }
 
-/** Documents a success whose `data` is all there is of `model`, in one answer. */
-export function ApiDataList(model: Type, description: string): MethodDecorator {
-  return envelopeResponse(model, {
-    description,
-    status: 200,
-    data: { type: 'array', items: { $ref: getSchemaPath(model) } },
-  });
-}
-
 /** Documents a success that is one page of a list of `model`. */
 export function ApiPage(model: Type, description: string): MethodDecorator {
   const page = {

@@ -19,33 +19,26 @@ const IS_A: Record<KindOfValue, (value: string) => boolean> = {
 };
 
 /**
- * A keyset cursor for one list with one set of filters and one sort order: base64url of `[scope, value, id]`, where
- * the scope is a hash of list, filters and sort. It points between rows, so rows that come or go move nothing.
+ * A keyset cursor for one list with one set of filters and one sort order: base64url of `[value, id, check]`, where the
+ * check is a hash of list, filters, sort and position. It points between rows, so rows that come or go move nothing.
  */
 export class Keyset {
-  private readonly scope: string;
-
   constructor(
-    list: string,
-    filters: object,
+    private readonly list: string,
+    private readonly filters: object,
     private readonly kind: KindOfValue = 'time',
-  ) {
-    this.scope = createHash('sha256')
-      .update(stringify([list, filters]))
-      .digest('base64url')
-      .slice(0, 12);
-  }
+  ) {}
 
-  /** @throws InvalidCursor if the text is not a cursor of this list, these filters and this sort order */
+  /** @throws InvalidCursor if the text is not a cursor that was made for this list, these filters and this sort order */
   positionOf(cursor: string | undefined): Position | undefined {
     if (cursor === undefined) {
       return undefined;
     }
-    const [scope, value, id] = decode(cursor);
-    if (scope !== this.scope || !IS_A[this.kind](String(value)) || !isUUID(id)) {
+    const [value, id] = decode(cursor).map(String);
+    if (value === undefined || !isUUID(id) || !IS_A[this.kind](value) || this.encode({ value, id: id! }) !== cursor) {
       throw new InvalidCursor();
     }
-    return { value: String(value), id: String(id) };
+    return { value, id: id! };
   }
 
   /** Makes a page of `rows`, which were asked for with a limit of one more than the page's. */
@@ -57,7 +50,10 @@ export class Keyset {
   }
 
   private encode({ value, id }: Position): string {
-    return Buffer.from(JSON.stringify([this.scope, value, id])).toString('base64url');
+    const check = createHash('sha256')
+      .update(stringify([this.list, this.filters, value, id]))
+      .digest('base64url');
+    return Buffer.from(JSON.stringify([value, id, check.slice(0, 16)])).toString('base64url');
   }
 }
 

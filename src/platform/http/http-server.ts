@@ -3,8 +3,9 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { ClsServiceManager } from 'nestjs-cls';
 import secureJson from 'secure-json-parse';
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import type { AppConfig } from '../config/app-config';
 import type { ContextStore } from '../context/request-context';
-import { MalformedJson, ValidationFailed } from '../errors/domain-errors';
+import { MalformedJson, PayloadTooLarge, ValidationFailed } from '../errors/domain-errors';
 import { problemBody, PROBLEM_MEDIA_TYPE, sendProblem } from '../errors/problem';
 import { toDomainError } from '../errors/problem.filter';
 import { log } from '../logging/logger';
@@ -15,6 +16,8 @@ import { refuseOtherMethods } from './method-not-allowed';
 
 const BODY_LIMIT_BYTES = 256 * 1024;
 const MAX_PARAMETER_LENGTH = 200;
+/** How long a request may take to arrive whole. */
+const LONGEST_ARRIVAL_MS = 30_000;
 const BAD_URL = new ValidationFailed({ field: 'path', message: 'path must be a well-formed, percent-encoded URL' });
 
 declare module 'fastify' {
@@ -33,9 +36,11 @@ declare module 'fastify' {
  * The HTTP server below Nest: it gives every request its id and its context before anything else can fail, knows the
  * caller before the rate limit counts, reads JSON bodies, and writes one log line and one measurement per request.
  */
-export function createHttpServer(tokens: AccessTokens, metrics: Metrics): FastifyInstance {
+export function createHttpServer(config: AppConfig, tokens: AccessTokens, metrics: Metrics): FastifyInstance {
   const server = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: LONGEST_ARRIVAL_MS,
+    trustProxy: (_address, hop) => hop < config.trustedProxies,
     genReqId: ({ headers }) => requestIdFrom(headers['x-request-id']),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER_LENGTH },
     // Requests on connections that stay open while we close are still served; each is told that it was the last.
@@ -43,6 +48,8 @@ export function createHttpServer(tokens: AccessTokens, metrics: Metrics): Fastif
     frameworkErrors: (error, _request, reply) =>
       sendProblem(reply as FastifyReply, error.code === 'FST_ERR_BAD_URL' ? BAD_URL : toDomainError(error)),
     clientErrorHandler: answerUnreadableRequest,
+    // Node would refuse a request without Host by itself, and without a problem document.
+    http: { requireHostHeader: false },
   });
   openContexts(server, tokens);
   readJsonBodies(server);
@@ -124,9 +131,13 @@ function answerUnreadableRequest(this: FastifyInstance, error: Error & { code?: 
     return;
   }
   const requestId = uuidv7();
-  const body = JSON.stringify(problemBody(new MalformedJson('The request is not well-formed HTTP'), requestId, '/'));
+  const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const problem = isTooLarge
+    ? new PayloadTooLarge('The head of the request is larger than the service accepts')
+    : new MalformedJson('The request is not well-formed HTTP, or did not arrive in time');
+  const body = JSON.stringify(problemBody(problem, requestId, '/'));
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nX-Request-Id: ${requestId}\r\n` +
+    `HTTP/1.1 ${isTooLarge ? '413 Payload Too Large' : '400 Bad Request'}\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nX-Request-Id: ${requestId}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }

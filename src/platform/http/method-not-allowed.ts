@@ -1,13 +1,20 @@
+import { METHODS } from 'node:http';
 import type { FastifyInstance, HTTPMethods } from 'fastify';
 import { MethodNotAllowed } from '../errors/domain-errors';
 
-const METHODS: HTTPMethods[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE'];
+/** All that Node's parser lets through; CONNECT never becomes a request. */
+const KNOWN_METHODS = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[];
 
 /**
  * Remembers every route that is added; when the server is ready, each known path gets a route for the methods that it
  * does not know, which answers 405 with `Allow`. So the router itself decides what a known path is.
  */
 export function refuseOtherMethods(server: FastifyInstance): void {
+  for (const method of KNOWN_METHODS) {
+    if (!server.supportedMethods.includes(method)) {
+      server.addHttpMethod(method);
+    }
+  }
   const methodsOf = new Map<string, Set<string>>();
   server.addHook('onRoute', ({ url, method }) => {
     const path = url.replace(/\/+$/, '') || '/';
@@ -18,7 +25,7 @@ export function refuseOtherMethods(server: FastifyInstance): void {
   server.decorate('sealRoutes', () => {
     for (const [url, known] of [...methodsOf]) {
       const allowed = [...known].sort();
-      const others = METHODS.filter((method) => !known.has(method));
+      const others = KNOWN_METHODS.filter((method) => !known.has(method));
       if (url.includes('*') || others.length === 0) {
         continue;
       }

@@ -2,6 +2,9 @@ import { type ArgumentMetadata, Injectable, ValidationPipe } from '@nestjs/commo
 import type { ValidationError } from 'class-validator';
 import { type FieldError, ValidationFailed } from '../errors/domain-errors';
 
+/** Longer than any list that the contract knows. */
+const MAX_LIST_LENGTH = 100;
+
 /** Checks bodies and queries against their DTO classes, and refuses every field that the class does not declare. */
 @Injectable()
 export class StrictValidationPipe extends ValidationPipe {
@@ -22,6 +25,7 @@ export class StrictValidationPipe extends ValidationPipe {
     if (metadata.type === 'body' && !isObject(value)) {
       throw new ValidationFailed({ field: 'body', message: 'body must be a JSON object' });
     }
+    assertShortLists(value);
     try {
       const ignored = ignoredFields(value);
       const dto: unknown = await super.transform(value ?? {}, metadata).catch((error: unknown) => {
@@ -36,6 +40,15 @@ export class StrictValidationPipe extends ValidationPipe {
       throw error instanceof RangeError
         ? new ValidationFailed({ field: metadata.type, message: `${metadata.type} is nested too deeply` })
         : error;
+    }
+  }
+}
+
+/** Before anything looks at the elements: each of them would be transformed and validated first. */
+function assertShortLists(value: unknown): void {
+  for (const [field, list] of Object.entries(value ?? {})) {
+    if (Array.isArray(list) && list.length > MAX_LIST_LENGTH) {
+      throw new ValidationFailed({ field, message: `${field} must contain no more than ${MAX_LIST_LENGTH} elements` });
     }
   }
 }

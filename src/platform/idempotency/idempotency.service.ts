@@ -91,7 +91,8 @@ export class IdempotencyService {
     if (first.fingerprint !== fingerprint) {
       throw new IdempotencyKeyReused();
     }
-    return new Answer(first.body, { location: first.location ?? undefined, isReplay: true });
+    const { version } = first.body as { version?: number };
+    return new Answer(first.body, { location: first.location ?? undefined, version, isReplay: true });
   }
 
   /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */

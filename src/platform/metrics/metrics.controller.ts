@@ -1,6 +1,7 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
-import { Controller, Get, Header, Headers } from '@nestjs/common';
+import { Controller, Get, Header, Req } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import { AppConfig } from '../config/app-config';
 import { Unauthenticated } from '../errors/domain-errors';
 import { Public } from '../security/access.decorators';
@@ -23,9 +24,9 @@ export class MetricsController {
   })
   @ApiProduces('text/plain')
   @ApiResponse({ status: 200, description: 'Prometheus text format.', schema: { type: 'string' } })
-  read(@Headers('authorization') authorization?: string): Promise<string> {
+  read(@Req() { headers }: FastifyRequest): Promise<string> {
     const { metricsToken } = this.config;
-    if (metricsToken !== undefined && !isSame(authorization ?? '', `Bearer ${metricsToken}`)) {
+    if (metricsToken !== undefined && !isSame(headers.authorization ?? '', `Bearer ${metricsToken}`)) {
       throw new Unauthenticated('The metrics need their own bearer token');
     }
     return this.metrics.registry.metrics();

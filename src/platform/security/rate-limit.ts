@@ -20,7 +20,7 @@ export async function limitRates(server: FastifyInstance, config: AppConfig): Pr
     });
   }
   await server.register(fastifyRateLimit, {
-    global: rateLimitPerMinute > 0,
+    global: false,
     max: rateLimitPerMinute,
     timeWindow: MINUTE_MS,
     cache: REMEMBERED_CALLERS,
@@ -28,6 +28,14 @@ export async function limitRates(server: FastifyInstance, config: AppConfig): Pr
     allowList: (request) => UNCOUNTED.test(request.url),
     errorResponseBuilder: (_request, { max, ttl }) => new RateLimited(max, Math.max(1, Math.ceil(ttl / 1000))),
   });
+  // For every request, also for those to unknown paths, which the plugin's own limit by route would not see.
+  if (rateLimitPerMinute > 0) {
+    const limit = server.rateLimit();
+    server.addHook('onRequest', function (request, reply) {
+      const hasItsOwn = request.routeOptions.config.rateLimit !== undefined;
+      return hasItsOwn ? Promise.resolve() : limit.call(this, request, reply);
+    });
+  }
 }
 
 function callerOf(request: FastifyRequest): string {

@@ -19,16 +19,31 @@ export async function loadSecrets(config: AppConfig): Promise<Secrets> {
 }
 
 async function keptSecret(dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true });
   const file = join(dataDir, 'jwt-secret');
-  const draft = `${file}.${process.pid}`;
-  await writeFile(draft, randomBytes(48).toString('base64url'), { mode: 0o600 });
-  // link() makes the file whole or not at all, and fails if another process made it first: then that one counts.
-  await link(draft, file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') {
-      throw error;
-    }
-  });
-  await rm(draft);
-  return readFile(file, 'utf8');
+  const kept = await readFile(file, 'utf8').catch(orMissing);
+  if (kept) {
+    return kept;
+  }
+  await mkdir(dataDir, { recursive: true });
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  try {
+    await writeFile(draft, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx', flush: true });
+    // link() makes the file whole or not at all, and fails if another process made it first: then that one counts.
+    await link(draft, file).catch(orExists);
+    return await readFile(file, 'utf8');
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+function orMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') {
+    throw error;
+  }
+}
+
+function orExists(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') {
+    throw error;
+  }
 }
