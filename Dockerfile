@@ -6,7 +6,6 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json nest-cli.json ./
 COPY src src
 COPY migrations migrations
-COPY bench bench
 RUN npm run build
 
 FROM node:22-bookworm-slim AS dependencies

@@ -29,6 +29,7 @@ const METRICS = `
 export class BusinessMetrics {
   constructor(private readonly transactions: TransactionRunner) {}
 
+  /** All the numbers, of one snapshot. Stock is as it is kept: overdue holds count as reserved until they are swept. */
   async read(): Promise<BusinessMetricsResponse> {
     const [row] = await this.transactions.read((manager) => manager.query<BusinessMetricsResponse[]>(METRICS));
     const none = Object.fromEntries(ORDER_STATUSES.map((status) => [status, 0]));

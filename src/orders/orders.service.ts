@@ -26,7 +26,7 @@ export class OrdersService {
 
   /**
    * Makes a pending order from a reservation, which stays active and now belongs to it, or from items, which are
-   * reserved in the same transaction: all or none.
+   * reserved in the same transaction: all or none. Locks the reservation, or the levels of the products.
    * @throws NotFound, ReservationNotActive, Duplicate if the reservation has an order, InsufficientStock
    */
   async create(body: CreateOrderBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<OrderResponse>> {
@@ -44,6 +44,7 @@ export class OrdersService {
 
   /**
    * Turns a reservation into a confirmed order, its own pending one if it has one, and deducts the stock.
+   * Locks that order, the reservation and its levels.
    * @throws NotFound, ReservationNotActive
    */
   async commitReservation(

@@ -18,6 +18,13 @@ import { assertActiveTx } from './reservation.locks';
 
 type Ending = Exclude<ReservationStatus, 'active'>;
 
+/** What each ending does to the stock: how it is called in the ledger, and whether what was reserved is available again. */
+const EFFECTS = {
+  committed: { kind: 'commit', available: 0, reserved: -1 },
+  cancelled: { kind: 'release', available: 1, reserved: -1 },
+  expired: { kind: 'expire', available: 1, reserved: -1 },
+} as const satisfies Record<Ending, Effect>;
+
 /** How holds end, and what that does to the stock, inside a transaction that the caller opened. */
 @Injectable()
 export class ReservationEndings {
@@ -34,67 +41,42 @@ export class ReservationEndings {
    */
   async commitTx(tx: Tx, reservationId: string): Promise<void> {
     const reservation = (await lockRow(tx, Reservation, reservationId))!;
-    const { items, levels } = await lockHeldTx(tx, [reservation]);
+    const held = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
-    await this.ledger.postTx(
-      tx,
-      levels,
-      postings(items, { ...causeOf(reservation), kind: 'commit', available: 0, reserved: -1 }),
-    );
-    await this.endTx(tx, [reservation], 'committed');
+    await this.endTx(tx, held, 'committed');
   }
 
   /**
    * Gives back what a locked reservation holds, and cancels the pending order that it belongs to, which is locked too.
+   * Locks its levels, and looks at the clock only then.
    * @throws ReservationNotActive
    */
   async cancelTx(tx: Tx, reservation: Reservation): Promise<void> {
-    const { items, levels } = await lockHeldTx(tx, [reservation]);
+    const held = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
-    await this.ledger.postTx(
-      tx,
-      levels,
-      postings(items, { ...causeOf(reservation), kind: 'release', available: 1, reserved: -1 }),
-    );
-    await this.endTx(tx, [reservation], 'cancelled');
-    await this.hook.cancelOrdersTx(
-      tx,
-      reservation.orderId === null ? [] : [reservation.orderId],
-      'the reservation was cancelled',
-    );
+    await this.endTx(tx, held, 'cancelled');
+    await this.hook.cancelOrdersTx(tx, ordersOf([reservation]), 'the reservation was cancelled');
   }
 
-  /** Gives back what is held for an order that its owner cancels; a hold whose time is over ends as expired. */
+  /**
+   * Gives back what is held for an order that its owner cancels; a hold whose time is over ends as expired. Locks the
+   * reservation and its levels, and looks at the clock only then.
+   * @throws ReservationNotActive
+   */
   async releaseTx(tx: Tx, reservationId: string): Promise<void> {
     const reservation = (await lockRow(tx, Reservation, reservationId))!;
-    const { items, levels } = await lockHeldTx(tx, [reservation]);
+    const held = await lockHeldTx(tx, [reservation]);
     if (reservation.status !== 'active') {
       throw new ReservationNotActive(reservation.status);
     }
     const isOverdue = reservation.expiresAt <= (await databaseNow(tx));
-    const kind = isOverdue ? 'expire' : 'release';
-    await this.ledger.postTx(
-      tx,
-      levels,
-      postings(items, { ...causeOf(reservation), kind, available: 1, reserved: -1 }),
-    );
-    await this.endTx(tx, [reservation], isOverdue ? 'expired' : 'cancelled');
+    await this.endTx(tx, held, isOverdue ? 'expired' : 'cancelled');
   }
 
   /** Gives back what locked, overdue reservations hold, and cancels their pending orders, which are locked too. */
   async expireTx(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
-    const { items, levels } = await lockHeldTx(tx, reservations);
-    const itemsOf = groupBy(items, (item) => item.reservationId);
-    const given = reservations.flatMap((reservation) =>
-      postings(itemsOf.get(reservation.id)!, { ...causeOf(reservation), kind: 'expire', available: 1, reserved: -1 }),
-    );
-    await this.ledger.postTx(tx, levels, given);
-    await this.endTx(tx, reservations, 'expired');
-    await this.hook.cancelOrdersTx(
-      tx,
-      reservations.flatMap(({ orderId }) => orderId ?? []),
-      'the reservation expired',
-    );
+    await this.endTx(tx, await lockHeldTx(tx, reservations), 'expired');
+    await this.hook.cancelOrdersTx(tx, ordersOf(reservations), 'the reservation expired');
   }
 
   /** Puts sold items back into the warehouses that they came from. Locks their levels. */
@@ -104,12 +86,16 @@ export class ReservationEndings {
     cause: { reservationId: string; orderId: string },
   ): Promise<void> {
     const levels = await lockLevels(tx, items);
-    await this.ledger.postTx(tx, levels, postings(items, { ...cause, kind: 'restock', available: 1, reserved: 0 }));
+    await this.ledger.postTx(tx, levels, postings(items, { kind: 'restock', available: 1, reserved: 0 }, cause));
   }
 
-  private async endTx(tx: Tx, reservations: readonly Reservation[], status: Ending): Promise<void> {
+  private async endTx(tx: Tx, { reservations, items, levels }: Held, status: Ending): Promise<void> {
     const ids = reservations.map(({ id }) => id);
-    afterCommit(tx, () => this.metrics.reservations.inc({ outcome: status }, ids.length));
+    const itemsOf = groupBy(items, (item) => item.reservationId);
+    const moved = reservations.flatMap(({ id, orderId }) =>
+      postings(itemsOf.get(id) ?? [], EFFECTS[status], { reservationId: id, orderId: orderId ?? undefined }),
+    );
+    await this.ledger.postTx(tx, levels, moved);
     await tx.update(Reservation, { id: In(ids) }, { status, updatedAt: () => 'clock_timestamp()' });
     await this.audit.recordTx(
       tx,
@@ -120,32 +106,35 @@ export class ReservationEndings {
         newValue: { status, order_id: orderId },
       })),
     );
+    afterCommit(tx, () => this.metrics.reservations.inc({ outcome: status }, ids.length));
   }
 }
 
+/** Reservations that are locked, with what they hold, and the levels of it, locked too. */
 interface Held {
+  reservations: readonly Reservation[];
   items: ReservationItem[];
   levels: StockLevel[];
 }
 
 async function lockHeldTx(tx: Tx, reservations: readonly Reservation[]): Promise<Held> {
   const items = await tx.findBy(ReservationItem, { reservationId: In(reservations.map(({ id }) => id)) });
-  return { items, levels: await lockLevels(tx, items) };
+  return { reservations, items, levels: await lockLevels(tx, items) };
 }
 
-type Effect = Pick<Posting, 'kind' | 'available' | 'reserved' | 'reservationId' | 'orderId'>;
+/** What happens to one piece. */
+type Effect = Pick<Posting, 'kind' | 'available' | 'reserved'>;
+type Cause = Pick<Posting, 'reservationId' | 'orderId'>;
 
 /** One posting for each item: the effect on one piece, times its quantity. */
-function postings(items: readonly Allotment[], { available, reserved, ...cause }: Effect): Posting[] {
+function postings(items: readonly Allotment[], { kind, available, reserved }: Effect, cause: Cause): Posting[] {
   return items.map(({ productId, warehouseId, quantity }) => ({
-    ...cause,
-    productId,
-    warehouseId,
+    ...{ ...cause, kind, productId, warehouseId },
     available: available * quantity,
     reserved: reserved * quantity,
   }));
 }
 
-function causeOf({ id, orderId }: Reservation): Pick<Effect, 'reservationId' | 'orderId'> {
-  return { reservationId: id, orderId: orderId ?? undefined };
+function ordersOf(reservations: readonly Reservation[]): string[] {
+  return reservations.flatMap(({ orderId }) => orderId ?? []);
 }

@@ -26,7 +26,7 @@ export class ReservationsService {
   ) {}
 
   /**
-   * Holds all lines or none. Overdue holds on products that are short are expired first.
+   * Holds all lines or none. Locks the levels of the products; overdue holds on those that are short are expired first.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there
    */
   async create(
@@ -44,7 +44,8 @@ export class ReservationsService {
   }
 
   /**
-   * Gives the stock back; a pending order that the reservation belongs to is cancelled with it.
+   * Gives the stock back; a pending order that the reservation belongs to is cancelled with it. Locks that order, the
+   * reservation and its levels.
    * @throws NotFound, ReservationNotActive
    */
   async cancel(id: string, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
@@ -54,7 +55,7 @@ export class ReservationsService {
     });
   }
 
-  /** Moves the end of the hold. @throws NotFound, ReservationNotActive, ValidationFailed */
+  /** Moves the end of the hold. Locks the order behind it and the reservation. @throws NotFound, ReservationNotActive, ValidationFailed */
   async extend(
     id: string,
     body: ExtendReservationBody,

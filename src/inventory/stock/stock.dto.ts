@@ -1,8 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsUUID } from 'class-validator';
+import { IsUUID, ValidateBy } from 'class-validator';
 import { IsText, IsWholeNumber, Optional } from '../../platform/http/validators';
 import { MOVEMENT_KINDS, type MovementKind, type StockLevel, type StockMovement } from './stock.entity';
-import { ValidateBy } from 'class-validator';
 
 /**
  * The most that may be put into one warehouse of one product: half of what the column holds, so that what was sold and
