@@ -1,13 +1,13 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsUUID, Matches } from 'class-validator';
-import { PageQuery } from '../platform/http/page';
-import { IsMomentOrDay, Optional } from '../platform/http/validators';
+import { DateRangeQuery } from '../platform/http/date-range';
+import { Optional } from '../platform/http/validators';
 import { AUDIT_ACTIONS, type AuditAction } from './audit-action';
 import type { AuditLog } from './audit-log.entity';
 
 export const OBJECT_TYPES = ['user', 'product', 'warehouse', 'stock', 'reservation', 'order'] as const;
 
-export class AuditQuery extends PageQuery {
+export class AuditQuery extends DateRangeQuery {
   @ApiPropertyOptional({ description: '`user:<uuid>` or `system:<job>`.', example: 'system:reservation-expiry' })
   @Optional()
   @Matches(/^(user:[0-9a-fA-F-]{36}|system:[a-z-]{1,64})$/, { message: 'actor must be user:<uuid> or system:<job>' })
@@ -32,22 +32,6 @@ export class AuditQuery extends PageQuery {
   @Optional()
   @IsUUID()
   request_id?: string;
-
-  @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
-    example: '2026-01-31',
-  })
-  @Optional()
-  @IsMomentOrDay()
-  start_date?: string;
-
-  @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
-    example: '2026-01-31',
-  })
-  @Optional()
-  @IsMomentOrDay()
-  end_date?: string;
 }
 
 export class AuditLogResponse {

@@ -11,8 +11,8 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
-import { PageQuery } from '../platform/http/page';
-import { IsAbsentWith, IsMoney, IsMomentOrDay, IsText, Optional } from '../platform/http/validators';
+import { DateRangeQuery } from '../platform/http/date-range';
+import { IsAbsentWith, IsMoney, IsText, Optional } from '../platform/http/validators';
 import { lineTotal } from '../platform/money';
 import type { Order, OrderItem, OrderStatusChange } from './order.entity';
 import { allowedFrom, ORDER_STATUSES, type OrderStatus } from './order-state';
@@ -58,7 +58,7 @@ export class ChangeOrderStatusBody {
   reason?: string;
 }
 
-export class OrdersQuery extends PageQuery {
+export class OrdersQuery extends DateRangeQuery {
   @ApiPropertyOptional({ format: 'uuid', description: 'For administrators: the orders of one user.' })
   @Optional()
   @IsUUID()
@@ -79,22 +79,6 @@ export class OrdersQuery extends PageQuery {
     message: `status must be one or several, comma-separated, of ${ORDER_STATUSES.join(', ')}`,
   })
   status?: OrderStatus[];
-
-  @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
-    example: '2026-01-01',
-  })
-  @Optional()
-  @IsMomentOrDay()
-  start_date?: string;
-
-  @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
-    example: '2026-01-31',
-  })
-  @Optional()
-  @IsMomentOrDay()
-  end_date?: string;
 
   @ApiPropertyOptional({ type: 'string', example: '100.00', description: 'Inclusive.' })
   @Optional()

@@ -80,6 +80,35 @@ describe('The rate limit', () => {
     });
   });
 
+  it('counts requests to unknown paths too', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous }) => {
+      const paths = ['/', '/nowhere', '/api/nowhere', '/nowhere/else'];
+      const statuses: number[] = [];
+      for (const path of paths) {
+        statuses.push((await anonymous.get(path)).status);
+      }
+      expect(statuses).toEqual([404, 404, 404, 429]);
+    });
+  });
+
+  const [here, there] = ['203.0.113.7', '203.0.113.8'];
+  const from = (caller: Api, forwarded: string) => () => caller.get('/api/products', { 'X-Forwarded-For': forwarded });
+
+  it('counts by the address that a trusted proxy names, and believes nothing before it', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '3', TRUSTED_PROXIES: '1' }, async ({ anonymous }) => {
+      expect(await statusesOf(3, from(anonymous, here))).toEqual([200, 200, 200]);
+      expect(await statusesOf(4, from(anonymous, there))).toEqual([200, 200, 200, 429]);
+      expect(await statusesOf(1, from(anonymous, `198.51.100.1, ${here}`))).toEqual([429]);
+    });
+  });
+
+  it('does not believe X-Forwarded-For where no proxy is trusted', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous }) => {
+      expect(await statusesOf(2, from(anonymous, here))).toEqual([200, 200]);
+      expect(await statusesOf(2, from(anonymous, there))).toEqual([200, 429]);
+    });
+  });
+
   it('is off at 0', async () => {
     await withLimits({ RATE_LIMIT_PER_MINUTE: '0', LOGIN_RATE_LIMIT_PER_MINUTE: '0' }, async ({ anonymous }) => {
       const [status] = [...new Set(await statusesOf(40, () => anonymous.get('/api/products')))];

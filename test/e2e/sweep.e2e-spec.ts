@@ -1,6 +1,8 @@
+import { log } from '../../src/platform/logging/logger';
 import type { Api } from '../support/api';
 import { rowCounts } from '../support/database';
 import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { storm, tally, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -49,12 +51,12 @@ describe('The sweep', () => {
     return row!.count;
   }
 
-  /** Runs an attempt while another transaction holds a row, and lets it go afterwards. */
-  async function whileHeld<T>(table: 'orders' | 'reservations', id: string, attempt: () => Promise<T>): Promise<T> {
+  /** Runs an attempt while another transaction holds these rows, and lets them go afterwards. */
+  async function whileHeld<T>(table: 'orders' | 'reservations', ids: string[], attempt: () => Promise<T>): Promise<T> {
     const client = await test.database.pool.connect();
     try {
       await client.query('BEGIN');
-      await client.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [id]);
+      await client.query(`SELECT FROM ${table} WHERE id = ANY($1) FOR UPDATE`, [ids]);
       return await attempt();
     } finally {
       await client.query('ROLLBACK');
@@ -130,14 +132,16 @@ describe('The sweep', () => {
     expect([await countOf(product, 'committed'), await countOf(product, 'cancelled')]).toEqual([1, 1]);
   });
 
-  it('expires each hold once when two processes sweep at once', async () => {
+  it('shares the work with another process that sweeps at once, and each hold expires once', async () => {
     const other = await startTestApp({}, test.database);
     try {
       const { id: product } = await aProduct(test, { initial_stock: 1000 });
       await test.database.query(OVERDUE_HOLDS, [[product], 1000]);
-      const [one, two] = await Promise.all([test.sweep(), other.sweep()]);
-      // Whichever finds all of a batch in the other's hands leaves the rest to it.
-      expect(one + two).toBe(1000);
+      // Both wait for the level, so both have holds in their hands.
+      const lock = { sql: 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE', values: [product], waiters: 2 };
+      const shares = await whileLocked(test.database, lock, () => Promise.all([test.sweep(), other.sweep()]));
+      expect(Math.min(...shares)).toBeGreaterThan(0);
+      expect(shares[0] + shares[1]).toBe(1000);
       expect(await countOf(product, 'expired')).toBe(1000);
       const [row] = await test.database.query(
         `SELECT count(*)::int AS rows, count(DISTINCT reservation_id)::int AS reservations FROM stock_movements WHERE product_id = $1 AND kind = 'expire'`,
@@ -150,10 +154,46 @@ describe('The sweep', () => {
     }
   });
 
+  it('expires what comes after a whole batch that another transaction works on', async () => {
+    const { id: product } = await aProduct(test, { initial_stock: 250 });
+    await test.database.query(OVERDUE_HOLDS, [[product], 250]);
+    const [row] = await test.database.query<{ ids: string[] }>(
+      `SELECT array_agg(id) AS ids FROM (SELECT id FROM reservations JOIN reservation_items ON reservation_id = id
+         WHERE product_id = $1 ORDER BY expires_at, id LIMIT 200) AS batch`,
+      [product],
+    );
+    expect(await whileHeld('reservations', row!.ids, () => test.sweep())).toBe(50);
+    expect(await test.sweep()).toBe(200);
+  });
+
+  it('leaves a hold that cannot be expired, run after run, and expires all the others', async () => {
+    const [{ id: poisoned }, { id: product }] = [await aProduct(test), await aProduct(test, { initial_stock: 250 })];
+    // Overdue for longer than the others: it comes first, and is in a batch with many of them.
+    await anOverdue(poisoned);
+    await test.database.query(OVERDUE_HOLDS, [[product], 250]);
+    const keepReserved = (pieces: number): Promise<object[]> =>
+      test.database.query('UPDATE stock_levels SET reserved = $2::int, total = available + $2 WHERE product_id = $1', [
+        poisoned,
+        pieces,
+      ]);
+    // Giving back one piece of none would make it -1.
+    await keepReserved(0);
+    const level = log.level;
+    log.level = 'silent';
+    try {
+      expect([await test.sweep(), await test.sweep()]).toEqual([250, 0]);
+    } finally {
+      log.level = level;
+    }
+    expect([await countOf(product, 'expired'), await countOf(poisoned, 'active')]).toEqual([250, 1]);
+    await keepReserved(1);
+    expect(await test.sweep()).toBe(1);
+  });
+
   it('skips a hold that another transaction works on, and comes back for it', async () => {
     const { id: product } = await aProduct(test);
     const [held] = [await anOverdue(product), await anOverdue(product), await anOverdue(product)];
-    expect(await whileHeld('reservations', held, () => test.sweep())).toBe(2);
+    expect(await whileHeld('reservations', [held], () => test.sweep())).toBe(2);
     expect(await countOf(product, 'active')).toBe(1);
     expect(await test.sweep()).toBe(1);
   });
@@ -164,7 +204,7 @@ describe('The sweep', () => {
     const [held, free] = [await anOrder(user, product), await anOrder(user, product)];
     await letTimePass(test, held.reservation_id);
     await letTimePass(test, free.reservation_id);
-    expect(await whileHeld('orders', held.id, () => test.sweep())).toBe(1);
+    expect(await whileHeld('orders', [held.id], () => test.sweep())).toBe(1);
     expect(dataOf(await user.get(`/api/orders/${held.id}`)).status).toBe('pending');
     expect(await test.sweep()).toBe(1);
     expect(dataOf(await user.get(`/api/orders/${held.id}`)).status).toBe('cancelled');
@@ -183,6 +223,18 @@ describe('The sweep', () => {
     await test.database.query(OVERDUE_HOLDS, [[product_id], 450]);
     expect((await test.aUser().post('/api/reservations', { product_id, quantity: 450 })).status).toBe(201);
     expect(await countOf(product_id, 'expired')).toBe(450);
+  });
+
+  it('is not needed by many who reclaim at once: as many get theirs as there is stock, and the rest are told the truth', async () => {
+    const { id: product_id } = await aProduct(test, { initial_stock: 900 });
+    await test.database.query(OVERDUE_HOLDS, [[product_id], 900]);
+    const replies = await storm(6, () => test.aUser().post('/api/reservations', { product_id, quantity: 250 }));
+    expect(tally(replies)).toEqual({ '201': 3, '409 insufficient_stock': 3 });
+    for (const { body } of replies.filter(({ status }) => status === 409)) {
+      expect(body.shortages).toEqual([{ product_id, requested: 250, available: 150 }]);
+    }
+    expect(await countOf(product_id, 'expired')).toBe(900);
+    expect(await stockOf(test, product_id)).toEqual({ available: 150, reserved: 750, total: 900 });
   });
 
   it('ends 10 000 overdue holds in one run, and lets others reserve the same product meanwhile', async () => {

@@ -1,7 +1,28 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
-import { momentOf } from './validators';
+import { PageQuery } from './page';
+import { IsMomentOrDay, momentOf, Optional } from './validators';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What a list takes that can be narrowed to a time. */
+export class DateRangeQuery extends PageQuery {
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
+    example: '2026-01-01',
+  })
+  @Optional()
+  @IsMomentOrDay()
+  start_date?: string;
+
+  @ApiPropertyOptional({
+    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
+    example: '2026-01-31',
+  })
+  @Optional()
+  @IsMomentOrDay()
+  end_date?: string;
+}
 
 /**
  * Keeps the rows whose `column` lies between the two, both inclusive. Rows have whole milliseconds, so the last moment
@@ -10,7 +31,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function whereBetween<Row extends ObjectLiteral>(
   query: SelectQueryBuilder<Row>,
   column: string,
-  { start_date, end_date }: { start_date?: string; end_date?: string },
+  { start_date, end_date }: Pick<DateRangeQuery, 'start_date' | 'end_date'>,
 ): void {
   const start = start_date === undefined ? undefined : momentOf(start_date);
   const end = end_date === undefined ? undefined : momentOf(end_date);

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { Reply } from '../support/api';
+import { anOrder, aProduct, aReservation, dataOf } from '../support/factories';
+import { storm, whileLocked } from '../support/race';
+import { startTestApp, type TestApp, unique } from '../support/test-app';
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+let test: TestApp;
+beforeAll(async () => {
+  test = await startTestApp();
+});
+afterAll(() => test.close());
+
+/** What other clients would not send: unusual methods, and a path that is not tidied up first. */
+async function sendAsWritten(
+  method: string,
+  path: string,
+): Promise<{ status: number; headers: IncomingHttpHeaders; text: string }> {
+  const { hostname, port } = new URL(test.url);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request({ hostname, port, method, path, agent: false }, resolve).on('error', reject).end();
+  });
+  return { status: response.statusCode!, headers: response.headers, text: await text(response) };
+}
+
+/** Everything that the service answers to these bytes, until it hangs up. */
+async function sendBytes(bytes: string): Promise<{ head: string; body: Record<string, unknown> }> {
+  const { hostname, port } = new URL(test.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(bytes);
+  const [head, body] = (await text(socket)).split('\r\n\r\n');
+  return { head: head!, body: JSON.parse(body!) as Record<string, unknown> };
+}
+
+describe('A body', () => {
+  it('with 80 000 elements in a list is refused for the list alone', async () => {
+    const { status, body } = await test.admin.post(
+      '/api/reservations',
+      `{"items":[${'0,'.repeat(79_999)}0]}`,
+      JSON_TYPE,
+    );
+    expect([status, body.code]).toEqual([400, 'validation_failed']);
+    expect(body.errors).toEqual([{ field: 'items', message: 'items must contain no more than 100 elements' }]);
+  });
+
+  async function expectFewErrors(path: string): Promise<void> {
+    const fields = Object.fromEntries(Array.from({ length: 8000 }, (_, index) => [`unknown_${index}`, index]));
+    const { status, body }: Reply = await test.admin.post(path, fields);
+    expect([status, body.code]).toEqual([400, 'validation_failed']);
+    expect(body.errors.length).toBeGreaterThan(0);
+    expect(body.errors.length).toBeLessThanOrEqual(200);
+  }
+
+  it('with thousands of unknown fields is told of no more than 200', async () => {
+    await expectFewErrors('/api/products');
+  });
+
+  it('with thousands of fields where none is taken is told of no more than 200', async () => {
+    const { id } = await aReservation(test.admin, (await aProduct(test)).id);
+    await expectFewErrors(`/api/reservations/${id}/cancel`);
+  });
+});
+
+describe('A request', () => {
+  it('has to arrive whole in a limited time', () => {
+    expect(test.app.getHttpServer().requestTimeout).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['PROPFIND', '/api/orders', 'GET, HEAD, POST'],
+    ['PURGE', '/api/orders', 'GET, HEAD, POST'],
+    ['PROPFIND', `/api/orders/${randomUUID()}`, 'GET, HEAD'],
+    ['PURGE', '/health/live', 'GET, HEAD'],
+  ])('with the method %s on %s is told which there are', async (method, path, allow) => {
+    const reply = await sendAsWritten(method, path);
+    expect([reply.status, reply.headers.allow, reply.headers['content-type']]).toEqual([405, allow, PROBLEM_TYPE]);
+    expect(JSON.parse(reply.text)).toMatchObject({ status: 405, code: 'method_not_allowed', instance: path });
+  });
+
+  it.each(['/docs/%2e%2e/%2e%2e/package.json', '/docs/../../package.json', '/docs/..%2f..%2fpackage.json'])(
+    'does not get out of the documentation: %s',
+    async (path) => {
+      const reply = await sendAsWritten('GET', path);
+      expect([reply.status, reply.headers['content-type']]).toEqual([404, PROBLEM_TYPE]);
+      expect(JSON.parse(reply.text)).toMatchObject({ status: 404, code: 'not_found' });
+    },
+  );
+
+  it('without Host is answered like any other', async () => {
+    const id = randomUUID();
+    const { head, body } = await sendBytes(
+      `GET /api/nowhere HTTP/1.1\r\nX-Request-Id: ${id}\r\nConnection: close\r\n\r\n`,
+    );
+    expect(head).toMatch(/^HTTP\/1\.1 404 /);
+    expect(head.toLowerCase()).toContain(`content-type: ${PROBLEM_TYPE}`);
+    expect(body).toMatchObject({ status: 404, code: 'not_found', request_id: id });
+  });
+
+  it('whose head has 40 KB is too large', async () => {
+    const { head, body } = await sendBytes(
+      `GET /api/products HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(40 * 1024)}\r\n\r\n`,
+    );
+    expect(head).toMatch(/^HTTP\/1\.1 413 /);
+    expect(head).toContain(`Content-Type: ${PROBLEM_TYPE}`);
+    expect(body).toMatchObject({ status: 413, code: 'payload_too_large', request_id: expect.any(String) });
+    expect(head).toContain(`X-Request-Id: ${String(body['request_id'])}`);
+  });
+});
+
+describe('An answer', () => {
+  it('that holds a token is kept by no cache', async () => {
+    const credentials = { email: `${unique('ada')}@example.com`, password: 'correct horse battery' };
+    dataOf(await test.anonymous.post('/api/auth/register', credentials));
+    const reply = await test.anonymous.post('/api/auth/login', credentials);
+    expect([reply.status, reply.headers['cache-control']]).toEqual([200, 'no-store']);
+  });
+
+  it('that is given again has the ETag of the first', async () => {
+    const product = { sku: unique('SKU'), name: 'Blue mug', price: '19.90' };
+    const key = { 'Idempotency-Key': randomUUID() };
+    const first = await test.admin.post('/api/products', product, key);
+    dataOf(await test.admin.patch(`/api/products/${first.body.data.id}`, { name: 'Red mug' }));
+    const again = await test.admin.post('/api/products', product, key);
+    expect([again.status, again.headers['idempotent-replayed']]).toEqual([201, 'true']);
+    expect([first.headers['etag'], again.headers['etag']]).toEqual(['"1"', '"1"']);
+  });
+});
+
+describe('A cursor', () => {
+  const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+  it('is refused whichever of its characters is another', async () => {
+    const user = test.aUser();
+    const { id } = await aProduct(test);
+    await anOrder(user, id);
+    await anOrder(user, id);
+    const cursor: string = (await user.get('/api/orders?limit=1')).body.page.next_cursor;
+    expect((await user.get(`/api/orders?limit=1&cursor=${cursor}`)).status).toBe(200);
+    for (let at = 0; at < cursor.length; at += 1) {
+      // The neighbour differs in the lowest bit: of the last character, that may be one that decoding throws away.
+      const neighbour = ALPHABET[ALPHABET.indexOf(cursor[at]!) ^ 1]!;
+      const changed = cursor.slice(0, at) + neighbour + cursor.slice(at + 1);
+      const { status, body } = await user.get(`/api/orders?limit=1&cursor=${changed}`);
+      expect([at, status, body.code]).toEqual([at, 400, 'invalid_cursor']);
+    }
+  });
+});
+
+describe('Readiness', () => {
+  it('is not lost while every connection of the pool is in use', async () => {
+    const small = await startTestApp({ DATABASE_POOL_SIZE: '2' }, test.database);
+    try {
+      const { id } = await aProduct(test);
+      const waiting = async (): Promise<number> => {
+        const [row] = await test.database.query<{ count: number }>(
+          `SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return row!.count;
+      };
+      const lock = {
+        sql: 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE',
+        values: [id],
+        waiters: 2,
+        meanwhile: async () => {
+          expect((await small.anonymous.get('/health/ready')).status).toBe(200);
+          // Still: it did not wait for one of them to be free.
+          expect(await waiting()).toBe(2);
+        },
+      };
+      const replies = await whileLocked(test.database, lock, () =>
+        storm(2, () => small.admin.post(`/api/products/${id}/stock-adjustments`, { delta: 1, reason: 'delivery' })),
+      );
+      expect(replies.map(({ status }) => status)).not.toContain(503);
+    } finally {
+      await small.close();
+    }
+  });
+});
