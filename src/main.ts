@@ -42,8 +42,11 @@ async function listen(app: NestFastifyApplication, { port, host }: AppConfig): P
 
 async function close(app: NestFastifyApplication): Promise<void> {
   setTimeout(() => app.getHttpServer().closeAllConnections(), LAST_REQUESTS_MS).unref();
+  const wasServing = app.getHttpServer().listening;
   await app.close();
-  log.info('stopped');
+  if (wasServing) {
+    log.info('stopped');
+  }
 }
 
 function announce(app: NestFastifyApplication, config: AppConfig, admin: Admin | undefined): void {

@@ -72,6 +72,10 @@ describe('The architecture', () => {
     expect(filesWith(used, (name) => name.endsWith('.locks') || name.startsWith('platform/idempotency/'))).toEqual([]);
   });
 
+  it('locks single rows through the *.locks.ts of their noun only', () => {
+    expect(filesWith(/lockRow\(/, (name) => name.endsWith('.locks'))).toEqual([]);
+  });
+
   it('reads the environment in platform/config only', () => {
     // The embedded server hands its environment on to the programs that it starts.
     const isAllowed = (name: string): boolean =>

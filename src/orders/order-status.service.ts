@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { lockRow } from '../platform/database/rows.locks';
 import { TransactionRunner } from '../platform/database/transaction-runner';
 import { Forbidden } from '../platform/errors/domain-errors';
 import type { Answer } from '../platform/http/answer';
@@ -7,7 +6,7 @@ import { assertVersion } from '../platform/http/if-match';
 import type { UserActor } from '../platform/security/actor';
 import { OrderLifecycle } from './order-lifecycle';
 import { isForbidden } from './order-state';
-import { Order } from './order.entity';
+import { lockOrder } from './order.locks';
 import type { ChangeOrderStatusBody, OrderResponse } from './orders.dto';
 import { answerOrder, assertMayUse } from './orders.query';
 
@@ -29,7 +28,7 @@ export class OrderStatusService {
     ifMatch: string | undefined,
   ): Promise<Answer<OrderResponse>> {
     return this.transactions.run(async (tx) => {
-      const order = await lockRow(tx, Order, id);
+      const order = await lockOrder(tx, id);
       assertMayUse(order, id, caller);
       if (isForbidden(caller.role, body.status)) {
         throw new Forbidden(`Only an administrator brings an order to ${body.status}`);

@@ -1,7 +1,13 @@
+import { lockRow } from '../platform/database/rows.locks';
 import type { Tx } from '../platform/database/tx';
 import { Order } from './order.entity';
 
-/** Locks orders in the order of their ids. */
+/** Locks an order: before its reservation, always. */
+export function lockOrder(tx: Tx, id: string): Promise<Order | null> {
+  return lockRow(tx, Order, id);
+}
+
+/** Locks orders in the order of their ids: before their reservations, always. */
 export function lockOrders(tx: Tx, ids: string[], { skipLocked }: { skipLocked: boolean }): Promise<Order[]> {
   const query = tx
     .createQueryBuilder(Order, 'o')

@@ -60,11 +60,15 @@ export async function findItems(manager: EntityManager, orderIds: string[]): Pro
   return groupBy(items, (item) => item.orderId);
 }
 
-/** One order as the API answers it, with its version in the ETag. */
+/** An order as it is now, as the API answers it. */
 export async function answerOrder(manager: EntityManager, id: string): Promise<Answer<OrderResponse>> {
-  const order = await manager.findOneByOrFail(Order, { id });
-  const items = await findItems(manager, [id]);
-  return new Answer(toOrderResponse(order, items.get(id) ?? []), { version: order.version });
+  return answerWithItems(manager, await manager.findOneByOrFail(Order, { id }));
+}
+
+/** An order that was read already, as the API answers it: with its version in the ETag. */
+export async function answerWithItems(manager: EntityManager, order: Order): Promise<Answer<OrderResponse>> {
+  const items = await findItems(manager, [order.id]);
+  return new Answer(toOrderResponse(order, items.get(order.id) ?? []), { version: order.version });
 }
 
 /** @throws NotFound, whether there is no such order or it is someone else's */

@@ -13,7 +13,7 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { answerOrder, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
+import { answerWithItems, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -45,8 +45,9 @@ export class OrdersReader {
   /** @throws NotFound, also for someone else's */
   async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
     return this.transactions.read(async (manager) => {
-      assertMayUse(await manager.findOneBy(Order, { id }), id, caller);
-      return answerOrder(manager, id);
+      const order = await manager.findOneBy(Order, { id });
+      assertMayUse(order, id, caller);
+      return answerWithItems(manager, order);
     });
   }
 

@@ -182,11 +182,11 @@ describe('The sweep', () => {
     log.level = 'silent';
     try {
       expect([await test.sweep(), await test.sweep()]).toEqual([250, 0]);
+      expect([await countOf(product, 'expired'), await countOf(poisoned, 'active')]).toEqual([250, 1]);
     } finally {
       log.level = level;
+      await keepReserved(1);
     }
-    expect([await countOf(product, 'expired'), await countOf(poisoned, 'active')]).toEqual([250, 1]);
-    await keepReserved(1);
     expect(await test.sweep()).toBe(1);
   });
 

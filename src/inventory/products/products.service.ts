@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
-import { lockRow } from '../../platform/database/rows.locks';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { Forbidden, NotFound, Unauthenticated } from '../../platform/errors/domain-errors';
@@ -20,6 +19,7 @@ import { StockLevel } from '../stock/stock.entity';
 import { lockLevels } from '../stock/stock.locks';
 import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { Product } from './product.entity';
+import { lockProduct } from './product.locks';
 import {
   type CreateProductBody,
   DEFAULT_CURRENCY,
@@ -102,7 +102,7 @@ export class ProductsService {
     const price = body.price === undefined ? undefined : fromCents(toCents(body.price));
     const changes = changesIn({ name, description, price, isActive, lowStockThreshold });
     return this.transactions.run(async (tx) => {
-      const before = await lockRow(tx, Product, id);
+      const before = await lockProduct(tx, id);
       if (!before) {
         throw new NotFound('product', id);
       }

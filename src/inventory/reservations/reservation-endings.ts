@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { In } from 'typeorm';
 import { AuditService } from '../../audit/audit.service';
 import { databaseNow } from '../../platform/database/clock';
-import { lockRow } from '../../platform/database/rows.locks';
 import { afterCommit } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { ReservationNotActive } from '../../platform/errors/domain-errors';
@@ -14,7 +13,7 @@ import { lockLevels } from '../stock/stock.locks';
 import type { Allotment } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { Reservation, ReservationItem, type ReservationStatus } from './reservation.entity';
-import { assertActiveTx } from './reservation.locks';
+import { assertActiveTx, lockReservation } from './reservation.locks';
 
 type Ending = Exclude<ReservationStatus, 'active'>;
 
@@ -40,7 +39,7 @@ export class ReservationEndings {
    * @throws ReservationNotActive, also if its time ended while this waited for a lock
    */
   async commitTx(tx: Tx, reservationId: string): Promise<void> {
-    const reservation = (await lockRow(tx, Reservation, reservationId))!;
+    const reservation = (await lockReservation(tx, reservationId))!;
     const held = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
     await this.endTx(tx, held, 'committed');
@@ -64,7 +63,7 @@ export class ReservationEndings {
    * @throws ReservationNotActive
    */
   async releaseTx(tx: Tx, reservationId: string): Promise<void> {
-    const reservation = (await lockRow(tx, Reservation, reservationId))!;
+    const reservation = (await lockReservation(tx, reservationId))!;
     const held = await lockHeldTx(tx, [reservation]);
     if (reservation.status !== 'active') {
       throw new ReservationNotActive(reservation.status);

@@ -4,7 +4,6 @@ import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../../audit/audit.service';
 import { AppConfig } from '../../platform/config/app-config';
 import { databaseNow } from '../../platform/database/clock';
-import { lockRow } from '../../platform/database/rows.locks';
 import { afterCommit, StaleRead } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import {
@@ -26,7 +25,7 @@ import { allocate, type Allotment, type Supply } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { assertWarehouses, currencyOf, type Line } from './reservation-lines';
 import { Reservation, ReservationItem, type ReservationView } from './reservation.entity';
-import { assertActiveTx } from './reservation.locks';
+import { assertActiveTx, lockReservation } from './reservation.locks';
 import { toReservationResponse } from './reservations.dto';
 import { findReservation } from './reservations.query';
 
@@ -97,7 +96,7 @@ export class ReservationHolds {
     const seen = await tx.findOneBy(Reservation, { id });
     assertMayUse(seen, id, caller);
     await this.hook.lockOrdersTx(tx, seen.orderId === null ? [] : [seen.orderId], { skipLocked: false });
-    const locked = await lockRow(tx, Reservation, id);
+    const locked = await lockReservation(tx, id);
     if (locked?.orderId !== seen.orderId) {
       throw new StaleRead();
     }

@@ -1,7 +1,13 @@
 import { databaseNow } from '../../platform/database/clock';
+import { lockRow } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { ReservationNotActive } from '../../platform/errors/domain-errors';
 import { Reservation } from './reservation.entity';
+
+/** Locks a reservation. If it belongs to an order, that order must be locked already. */
+export function lockReservation(tx: Tx, id: string): Promise<Reservation | null> {
+  return lockRow(tx, Reservation, id);
+}
 
 /** Locks those of the reservations whose time is over, in the order of their ids. */
 export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: { skipLocked: boolean }): Promise<Reservation[]> {

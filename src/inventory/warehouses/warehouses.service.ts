@@ -2,7 +2,6 @@ import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
-import { lockRow } from '../../platform/database/rows.locks';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { NotFound } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
@@ -12,6 +11,7 @@ import { changesIn } from '../../platform/http/patch';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Warehouse } from './warehouse.entity';
+import { lockWarehouse } from './warehouse.locks';
 import {
   type CreateWarehouseBody,
   toWarehouseResponse,
@@ -63,7 +63,7 @@ export class WarehousesService {
     const { code, name, priority, is_active: isActive } = body;
     const changes = changesIn({ code, name, priority, isActive });
     return this.transactions.run(async (tx) => {
-      const before = await lockRow(tx, Warehouse, id);
+      const before = await lockWarehouse(tx, id);
       if (!before) {
         throw new NotFound('warehouse', id);
       }

@@ -1,7 +1,10 @@
 import type { EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
 import type { Tx } from './tx';
 
-/** Locks one row until the transaction ends, waiting for whoever holds it; null if there is none. */
+/**
+ * Locks one row until the transaction ends, waiting for whoever holds it; null if there is none. For the `*.locks.ts` of
+ * the nouns, which say what may be locked and when.
+ */
 export function lockRow<Row extends ObjectLiteral & { id: string }>(
   tx: Tx,
   entity: EntityTarget<Row>,

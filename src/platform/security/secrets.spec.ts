@@ -37,6 +37,13 @@ describe('The secret', () => {
     expect(await readdir(dataDir)).toEqual(['jwt-secret']);
   });
 
+  it.each(['', 'short'])('is refused in one line that names the file when it is kept as %p', async (kept) => {
+    await load();
+    await writeFile(file, kept);
+    await expect(load()).rejects.toThrow(`${file} must hold 32 characters or more`);
+    expect(await readFile(file, 'utf8')).toBe(kept);
+  });
+
   it('is another one in another directory', async () => {
     expect(await load()).not.toBe(await load({ DATA_DIR: join(dataDir, 'other') }));
   });

@@ -1,7 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppConfig } from '../config/app-config';
+import { type AppConfig, ConfigurationError } from '../config/app-config';
+
+const SHORTEST_SECRET = 32;
 
 /** The keys that this process signs with, all derived from one secret. */
 export class Secrets {
@@ -21,8 +23,8 @@ export async function loadSecrets(config: AppConfig): Promise<Secrets> {
 async function keptSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, 'jwt-secret');
   const kept = await readFile(file, 'utf8').catch(orMissing);
-  if (kept) {
-    return kept;
+  if (kept !== undefined) {
+    return checked(kept, file);
   }
   await mkdir(dataDir, { recursive: true });
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
@@ -30,10 +32,19 @@ async function keptSecret(dataDir: string): Promise<string> {
     await writeFile(draft, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx', flush: true });
     // link() makes the file whole or not at all, and fails if another process made it first: then that one counts.
     await link(draft, file).catch(orExists);
-    return await readFile(file, 'utf8');
+    return checked(await readFile(file, 'utf8'), file);
   } finally {
     await rm(draft, { force: true });
   }
+}
+
+function checked(secret: string, file: string): string {
+  if (secret.length < SHORTEST_SECRET) {
+    throw new ConfigurationError(
+      `${file} must hold ${SHORTEST_SECRET} characters or more; delete it to have it made anew`,
+    );
+  }
+  return secret;
 }
 
 function orMissing(error: NodeJS.ErrnoException): undefined {

@@ -1,0 +1,8 @@
+import { lockRow } from '../../platform/database/rows.locks';
+import type { Tx } from '../../platform/database/tx';
+import { Product } from './product.entity';
+
+/** Locks a product against other changes of it. Reservations only read products, and do not wait for this. */
+export function lockProduct(tx: Tx, id: string): Promise<Product | null> {
+  return lockRow(tx, Product, id);
+}
