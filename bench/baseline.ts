@@ -1,0 +1,59 @@
+import { Client } from 'pg';
+import { v7 as uuidv7 } from 'uuid';
+import type { Worker } from './load';
+
+const MAIN = '00000000-0000-7000-8000-000000000001';
+
+/**
+ * What a shop does today, at its plainest: one transaction for one reservation, six statements between BEGIN and COMMIT,
+ * on the same tables. No HTTP, no token, no validation, no JSON: only what the database has to do.
+ */
+export async function reserveByHand(client: Client, productId: string, userId: string): Promise<string> {
+  const reservationId = uuidv7();
+  await client.query('BEGIN');
+  const { rows } = await client.query<{ available: number; reserved: number }>(
+    'SELECT available, reserved FROM stock_levels WHERE product_id = $1 AND warehouse_id = $2 FOR UPDATE',
+    [productId, MAIN],
+  );
+  const { available, reserved } = rows[0]!;
+  await client.query(
+    'UPDATE stock_levels SET available = $3, reserved = $4 WHERE product_id = $1 AND warehouse_id = $2',
+    [productId, MAIN, available - 1, reserved + 1],
+  );
+  await client.query(
+    `INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
+     VALUES ($1, $2, 'active', clock_timestamp() + interval '600 seconds', 19.90, 'EUR')`,
+    [reservationId, userId],
+  );
+  await client.query('INSERT INTO reservation_items VALUES ($1, $2, $3, 1, 19.90)', [reservationId, productId, MAIN]);
+  await client.query(
+    `INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta,
+       available_after, reserved_after, reservation_id, actor, request_id)
+     VALUES ($1, $2, $3, 'reserve', -1, 1, $4, $5, $6, $7, $8)`,
+    [uuidv7(), productId, MAIN, available - 1, reserved + 1, reservationId, `user:${userId}`, uuidv7()],
+  );
+  await client.query(
+    `INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id)
+     VALUES ($1, $2, 'reservation.created', 'reservation', $3, $4, $5)`,
+    [uuidv7(), `user:${userId}`, reservationId, { product_id: productId, quantity: 1 }, uuidv7()],
+  );
+  await client.query('COMMIT');
+  return 'committed';
+}
+
+export interface BaselineWorkers {
+  workers: Worker[];
+  close(): Promise<void>;
+}
+
+/** So many clients, each with a connection of its own, that reserve the products in turn. */
+export async function baselineWorkers(url: string, productIds: string[], clients: number): Promise<BaselineWorkers> {
+  const connections = Array.from({ length: clients }, () => new Client(url));
+  await Promise.all(connections.map((client) => client.connect()));
+  let turn = 0;
+  const workers = connections.map((client) => {
+    const userId = uuidv7();
+    return () => reserveByHand(client, productIds[turn++ % productIds.length]!, userId);
+  });
+  return { workers, close: async () => void (await Promise.all(connections.map((client) => client.end()))) };
+}

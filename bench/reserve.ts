@@ -1,0 +1,223 @@
+import 'reflect-metadata';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Client } from 'pg';
+import { v7 as uuidv7 } from 'uuid';
+import { migrate } from '../src/platform/database/migrate';
+import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
+import { AccessTokens } from '../src/platform/security/access-tokens';
+import { Failure, type Program, runProgram } from '../src/program';
+import { baselineWorkers } from './baseline';
+import { Connection, type Duration, measure, postRequest, type Worker } from './load';
+import { reportOf, type Round, type Scenario, SCENARIOS } from './report';
+import type { Sample } from './statistics';
+
+const CLIENTS = 64;
+const ROUNDS = 3;
+const STOCK = 1_000_000_000;
+const PORT = 3999;
+const JWT_SECRET = 'of the bench alone, and of no use elsewhere';
+const RESULTS = 'bench/RESULTS.md';
+
+/** Where the load goes, and what it reserves there. */
+interface Target {
+  databaseUrl: string;
+  token: string;
+  products: Record<'baselineHot' | 'hot' | 'soldOut', string> &
+    Record<'baselineSpread' | 'spread' | 'basket', string[]>;
+}
+
+void runProgram('The bench failed.', bench);
+
+async function bench(program: Program): Promise<void> {
+  const duration = readArguments();
+  const target = await prepare(program);
+  const rounds: Round[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    rounds.push(await runRound(target, duration, round));
+  }
+  await check(target, rounds);
+  const report = reportOf(rounds, { seconds: duration.seconds, clients: CLIENTS });
+  await writeFile(RESULTS, report);
+  process.stdout.write(`\n${report}`);
+}
+
+function readArguments(): Duration {
+  const { values } = parseArgs({ options: { seconds: { type: 'string', default: '5' } } });
+  if (!/^[1-9]\d?$/.test(values.seconds)) {
+    throw new Failure('--seconds must be a whole number from 1 to 99');
+  }
+  return { warmUpSeconds: 1, seconds: Number(values.seconds) };
+}
+
+/** A PostgreSQL of its own with its default durability, the service as a process of its own, and the products. */
+async function prepare(program: Program): Promise<Target> {
+  const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
+  const dataDir = await program.keep(mkdtemp(join(tmpdir(), 'holdfast-bench-')), remove);
+  const database = await program.keep(startEmbeddedPostgres({ dataDir }), (opened) => opened.stop());
+  await migrate(database.url);
+  await program.keep(startService(database.url, dataDir), (stop) => stop());
+  const token = new AccessTokens(JWT_SECRET, 86_400).sign({ id: uuidv7(), role: 'admin' });
+  progress('making 2103 products');
+  const several = (count: number): Promise<string[]> => makeProducts(database.url, count, STOCK);
+  const [baselineHot, hot] = await several(2);
+  const [soldOut] = await makeProducts(database.url, 1, 0);
+  const lists = { baselineSpread: await several(1000), spread: await several(1000), basket: await several(100) };
+  return {
+    databaseUrl: database.url,
+    token,
+    products: { baselineHot: baselineHot!, hot: hot!, soldOut: soldOut!, ...lists },
+  };
+}
+
+/** With its log, its token check, its validation and its rate limit, which is only too high to be reached. */
+async function startService(databaseUrl: string, dataDir: string): Promise<() => Promise<void>> {
+  const settings = {
+    DATABASE_URL: databaseUrl,
+    DATA_DIR: dataDir,
+    PORT: String(PORT),
+    JWT_SECRET,
+    RATE_LIMIT_PER_MINUTE: '10000000',
+  };
+  const service = fork(join(__dirname, '../src/main.js'), {
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const exited = once(service, 'exit');
+  for (const deadline = performance.now() + 30_000; !(await isReady());) {
+    if (service.exitCode !== null || performance.now() > deadline) {
+      throw new Failure(`The service does not start on port ${PORT}`);
+    }
+  }
+  return async () => {
+    service.kill('SIGTERM');
+    await exited;
+  };
+}
+
+function isReady(): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${PORT}/health/ready`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+/** Straight into the tables, ledger included, so that reconciliation can be asked at the end. */
+async function makeProducts(url: string, count: number, stock: number): Promise<string[]> {
+  const client = new Client(url);
+  await client.connect();
+  const { rows } = await client.query<{ id: string }>(
+    `WITH product AS (
+       INSERT INTO products (id, sku, name, price, currency)
+       SELECT id, 'BENCH-' || id, 'Bench', 19.90, 'EUR' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS made
+       RETURNING id
+     ), level AS (
+       INSERT INTO stock_levels (product_id, warehouse_id, available, total)
+       SELECT product.id, warehouses.id, $2, $2 FROM product, warehouses WHERE code = 'MAIN' RETURNING product_id, warehouse_id
+     ), movement AS (
+       INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, actor, request_id)
+       SELECT gen_random_uuid(), product_id, warehouse_id, 'initial', $2, 0, $2, 0, 'system:bench', gen_random_uuid() FROM level
+     )
+     SELECT id FROM product`,
+    [count, stock],
+  );
+  await client.query('VACUUM ANALYZE');
+  await client.end();
+  return rows.map(({ id }) => id);
+}
+
+async function runRound({ databaseUrl, token, products }: Target, duration: Duration, round: number): Promise<Round> {
+  const line = (product_id: string): object => ({ product_id, quantity: 1 });
+  const requests = (bodies: object[]): Buffer[] => bodies.map((body) => postRequest('/api/reservations', token, body));
+  const baskets = Array.from({ length: 1000 }, () => ({ items: threeOf(products.basket).map(line) }));
+  const http =
+    (bodies: object[], clients = CLIENTS) =>
+    () =>
+      overHttp(requests(bodies), clients, duration);
+  const byHand =
+    (ids: string[], clients = CLIENTS) =>
+    () =>
+      overSql(databaseUrl, ids, { clients, ...duration });
+  const runs: Record<Scenario, () => Promise<Sample>> = {
+    'baseline, one product': byHand([products.baselineHot]),
+    'HTTP, one product': http([line(products.hot)]),
+    'baseline, 1000 products': byHand(products.baselineSpread),
+    'HTTP, 1000 products': http(products.spread.map(line)),
+    'HTTP, baskets of 3 out of 100': http(baskets),
+    'HTTP, refusals of a sold-out product': http([line(products.soldOut)]),
+    'baseline, one connection': byHand([products.baselineHot], 1),
+    'HTTP, one connection': http([line(products.hot)], 1),
+  };
+  const samples: Partial<Round> = {};
+  for (const scenario of SCENARIOS) {
+    samples[scenario] = await runs[scenario]();
+    progress(`round ${round} of ${ROUNDS}: ${scenario}: ${samples[scenario].rate.toFixed(0)} a second`);
+  }
+  return samples as Round;
+}
+
+async function overHttp(requests: Buffer[], clients: number, duration: Duration): Promise<Sample> {
+  const connections = await Promise.all(Array.from({ length: clients }, () => Connection.open(PORT)));
+  let turn = 0;
+  const workers: Worker[] = connections.map((connection) => () => connection.send(requests[turn++ % requests.length]!));
+  const sample = await measure(workers, duration);
+  connections.forEach((connection) => connection.close());
+  return sample;
+}
+
+async function overSql(
+  url: string,
+  ids: string[],
+  { clients, ...duration }: Duration & { clients: number },
+): Promise<Sample> {
+  const baseline = await baselineWorkers(url, ids, clients);
+  const sample = await measure(baseline.workers, duration);
+  await baseline.close();
+  return sample;
+}
+
+function threeOf(ids: string[]): string[] {
+  const chosen = new Set<string>();
+  while (chosen.size < 3) {
+    chosen.add(ids[Math.floor(Math.random() * ids.length)]!);
+  }
+  return [...chosen];
+}
+
+/** @throws Failure unless every answer was the expected one, what was answered is what is reserved, and all agrees */
+async function check({ token, products }: Target, rounds: readonly Round[]): Promise<void> {
+  for (const round of rounds) {
+    for (const scenario of SCENARIOS) {
+      const expected = scenario.startsWith('baseline') ? 'committed' : scenario.includes('sold-out') ? '409' : '201';
+      const others = [...round[scenario].outcomes.keys()].filter((outcome) => outcome !== expected);
+      if (others.length > 0) {
+        throw new Failure(`${scenario}: expected only ${expected}, but there was ${others.join(', ')}`);
+      }
+    }
+  }
+  const hot: Scenario[] = ['HTTP, one product', 'HTTP, one connection'];
+  const answered = rounds
+    .flatMap((round) => hot.map((name) => round[name].outcomes.get('201') ?? 0))
+    .reduce((sum, count) => sum + count);
+  const { reserved_stock: reserved } = await read<{ reserved_stock: number }>(`/api/products/${products.hot}`, token);
+  const { ok } = await read<{ ok: boolean }>('/api/admin/reconciliation', token);
+  if (answered !== reserved || !ok) {
+    throw new Failure(
+      `${answered} reservations were answered, ${reserved} are reserved; reconciliation is ${ok ? 'ok' : 'not ok'}`,
+    );
+  }
+  progress(`${answered} reservations of the hot product were answered, and as many are reserved; reconciliation is ok`);
+}
+
+async function read<T>(path: string, token: string): Promise<T> {
+  const response = await fetch(`http://127.0.0.1:${PORT}${path}`, { headers: { Authorization: `Bearer ${token}` } });
+  return ((await response.json()) as { data: T }).data;
+}
+
+function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,37 @@
+/** What one run of one scenario came to. Durations are in milliseconds. */
+export interface Sample {
+  /** Operations that succeeded, a second. */
+  readonly rate: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  /** How often each outcome occurred, while warming up as well. */
+  readonly outcomes: ReadonlyMap<string, number>;
+}
+
+/** Collects what happens from the end of the warm-up on; before that only outcomes are counted. */
+export class Recorder {
+  private readonly latencies: number[] = [];
+  private readonly outcomes = new Map<string, number>();
+
+  constructor(private readonly countedFrom: number) {}
+
+  record(outcome: string, startedAt: number): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    if (startedAt >= this.countedFrom) {
+      this.latencies.push(performance.now() - startedAt);
+    }
+  }
+
+  sample(seconds: number): Sample {
+    const sorted = this.latencies.sort((left, right) => left - right);
+    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+    return { rate: sorted.length / seconds, p50: at(0.5), p95: at(0.95), p99: at(0.99), outcomes: this.outcomes };
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
