@@ -150,7 +150,7 @@ describe('A reservation chooses its warehouses', () => {
     ];
     expect(takenFrom(ids, await reserve(free, named))).toEqual([5, 0]);
     const { product: other, ids: others } = await stocked({ pieces: 5 });
-    const short = { product_id: other, requested: 3, available: 2 };
+    const short = { product_id: other, requested: 6, available: 5 };
     await expectShort(
       () => reserve({ product_id: other, quantity: 3 }, { product_id: other, quantity: 3, warehouse_id: others[0] }),
       short,

@@ -109,7 +109,7 @@ describe('allocate', () => {
       expect(splits).toBeGreaterThan(100);
     });
 
-    it('names exactly the demands that cannot be met, with what was left for each', () => {
+    it('names exactly the demands that cannot be met, with all that is asked for and all there is', () => {
       for (const { demands, supplies } of cases) {
         const { shortages } = allocate(demands, supplies);
         expect(new Set(shortages.map((short) => JSON.stringify(short)))).toEqual(
@@ -212,9 +212,11 @@ function expectedShortages(demands: readonly Demand[], supplies: readonly Supply
     warehouseId !== undefined && quantity <= has(productId, warehouseId);
   const sums = addedUp(demands);
   return sums.flatMap((demand) => {
-    const { productId: product_id, warehouseId: warehouse_id, quantity: requested } = demand;
+    const { productId: product_id, warehouseId: warehouse_id } = demand;
+    const named = warehouse_id ? 0 : sum(sums.filter(of(product_id)).filter(fits));
+    const requested = demand.quantity + named;
     const inAll = supplies.filter(of(product_id)).reduce((total, supply) => total + supply.available, 0);
-    const left = warehouse_id ? has(product_id, warehouse_id) : inAll - sum(sums.filter(of(product_id)).filter(fits));
+    const left = warehouse_id ? has(product_id, warehouse_id) : inAll;
     return requested > left
       ? [JSON.stringify({ product_id, ...(warehouse_id && { warehouse_id }), requested, available: left })]
       : [];

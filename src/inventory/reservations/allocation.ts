@@ -27,7 +27,8 @@ export type Allocation =
 /**
  * Decides where everything that is asked for comes from: all lines or none. Lines of one product are added up first.
  * A line that names its warehouse is served from there, before those that name none; each of those comes whole from
- * the first warehouse that has enough, and is split over the warehouses in their order only if none has.
+ * the first warehouse that has enough, and is split over the warehouses in their order only if none has. A shortage of
+ * a line that names none counts what the named ones of its product would take: all that is asked for, of all there is.
  * @param supplies what may be taken, in the order of preference
  */
 export function allocate(demands: readonly Demand[], supplies: readonly Supply[]): Allocation {
@@ -44,7 +45,8 @@ export function allocate(demands: readonly Demand[], supplies: readonly Supply[]
     const candidates = stock.filter((supply) => canServe(supply, demand));
     const available = candidates.reduce((sum, supply) => sum + supply.available, 0);
     if (available < demand.quantity) {
-      shortages.push(shortage(demand, available));
+      const named = demand.warehouseId === undefined ? piecesOf([...taken.values()], demand.productId) : 0;
+      shortages.push(shortage(demand, demand.quantity + named, available + named));
     } else {
       split(demand.quantity, candidates).forEach(([from, quantity]) => take(from, quantity));
     }
@@ -90,6 +92,10 @@ function split(quantity: number, candidates: Remaining[]): [Remaining, number][]
   return parts;
 }
 
-function shortage({ productId, warehouseId, quantity }: Demand, available: number): Shortage {
-  return { product_id: productId, ...(warehouseId && { warehouse_id: warehouseId }), requested: quantity, available };
+function piecesOf(allotments: readonly Allotment[], productId: string): number {
+  return allotments.reduce((sum, one) => sum + (one.productId === productId ? one.quantity : 0), 0);
+}
+
+function shortage({ productId, warehouseId }: Demand, requested: number, available: number): Shortage {
+  return { product_id: productId, ...(warehouseId && { warehouse_id: warehouseId }), requested, available };
 }
