@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { TransactionRunner } from '../../src/platform/database/transaction-runner';
+import type { Tx } from '../../src/platform/database/tx';
+import { DatabaseUnavailable } from '../../src/platform/errors/domain-errors';
 import type { Reply } from '../support/api';
 import { anOrder, aProduct, aReservation, dataOf } from '../support/factories';
 import { storm, whileLocked } from '../support/race';
@@ -36,6 +39,29 @@ async function sendBytes(bytes: string): Promise<{ head: string; body: Record<st
   const [head, body] = (await text(socket)).split('\r\n\r\n');
   return { head: head!, body: JSON.parse(body!) as Record<string, unknown> };
 }
+
+describe('A connection on which the database does not answer', () => {
+  /** The part of pg's client that says how long it waits for an answer, and which connection it is. */
+  interface PatientClient {
+    connectionParameters: { query_timeout: number };
+    processID: number;
+  }
+  const clientOf = async (tx: Tx): Promise<PatientClient> => (await tx.queryRunner!.connect()) as PatientClient;
+
+  it('is given up after 12 s, and is not given to anybody else', async () => {
+    const transactions = test.app.get(TransactionRunner);
+    let silent: PatientClient | undefined;
+    const attempt = transactions.run(async (tx) => {
+      silent = await clientOf(tx);
+      expect(silent.connectionParameters.query_timeout).toBe(12_000);
+      silent.connectionParameters.query_timeout = 100;
+      await tx.query('SELECT pg_sleep(5)');
+    });
+    await expect(attempt).rejects.toBeInstanceOf(DatabaseUnavailable);
+    const next = await storm(20, () => transactions.run(async (tx) => (await clientOf(tx)).processID));
+    expect(next).not.toContain(silent!.processID);
+  });
+});
 
 describe('A body', () => {
   it('with 80 000 elements in a list is refused for the list alone', async () => {

@@ -9,7 +9,7 @@ import { migrate } from '../../src/platform/database/migrate';
 import { Api } from '../support/api';
 import { createDatabase, databaseUrl, type TestDatabase } from '../support/database';
 import { dataOf } from '../support/factories';
-import { untilWaiting } from '../support/race';
+import { until, untilWaiting } from '../support/race';
 import { unique } from '../support/test-app';
 
 const ROOT = resolve(__dirname, '..', '..');
@@ -235,6 +235,15 @@ describe('Processes on one database', () => {
 });
 
 describe('The embedded database', () => {
+  it('is stopped too when the start is interrupted before it is done', async () => {
+    const postmaster = join(folder, 'data', 'database', 'cluster', 'postmaster.pid');
+    const run = start(ADMIN);
+    await until(async () => existsSync(postmaster), 'the database was started');
+    expect(run.stdout).toBe('');
+    expect(await run.stop()).toBe(0);
+    expect(existsSync(postmaster)).toBe(false);
+  });
+
   it('survives a kill -9: what was done and the tokens hold after the next start', async () => {
     const first = start(ADMIN);
     const admin = await logIn(await first.ready());
