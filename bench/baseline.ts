@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import type { Worker } from './load';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';

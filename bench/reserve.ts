@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
 import { AccessTokens } from '../src/platform/security/access-tokens';

@@ -1,11 +1,10 @@
-import fastifyHelmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance } from 'fastify';
 import { AppModule, type AppOptions } from './app.module';
 import type { AppConfig } from './platform/config/app-config';
 import { serveDocs } from './platform/http/docs';
 import { createHttpServer } from './platform/http/http-server';
+import { secureHeaders } from './platform/http/security-headers';
 import { NestLogger } from './platform/logging/logger';
 import { Metrics } from './platform/metrics/metrics';
 import { AccessTokens } from './platform/security/access-tokens';
@@ -26,7 +25,7 @@ export async function createApp(
   const tokens = new AccessTokens(secrets.jwtSecret, config.jwtTtlSeconds);
   const metrics = new Metrics();
   const server = createHttpServer(config, tokens, metrics);
-  await secureHeaders(server);
+  secureHeaders(server);
   await limitRates(server, config);
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot({ config, databaseUrl, secrets, tokens, metrics }, options),
@@ -43,21 +42,4 @@ export async function createApp(
     await app.close();
     throw error;
   }
-}
-
-/** The defaults, and what the two pages of documentation need: inline styles, and ReDoc's worker. */
-async function secureHeaders(server: FastifyInstance): Promise<void> {
-  await server.register(fastifyHelmet, {
-    contentSecurityPolicy: {
-      directives: {
-        defaultSrc: ["'self'"],
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'", "'unsafe-inline'"],
-        fontSrc: ["'self'", 'data:'],
-        imgSrc: ["'self'", 'data:'],
-        workerSrc: ["'self'", 'blob:'],
-        upgradeInsecureRequests: null,
-      },
-    },
-  });
 }

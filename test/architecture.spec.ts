@@ -15,9 +15,12 @@ const ARROWS: Record<string, string[]> = {
 
 /** What another module may import from these. Adding a line is a decision: the rest stays free to change. */
 const PUBLIC_FILES = [
+  'audit/audit-action',
   'audit/audit.module',
   'audit/audit.service',
   'inventory/inventory.module',
+  'inventory/reservations/hold-job',
+  'inventory/reservations/hold-lanes',
   'inventory/reservations/reservation-endings',
   'inventory/reservations/reservation-expiry',
   'inventory/reservations/reservation-expiry-listener',
@@ -69,7 +72,9 @@ describe('The architecture', () => {
   it('asks for locks in *.locks.ts only', () => {
     const used = /setLock\(|pessimistic|FOR UPDATE|FOR SHARE|FOR NO KEY UPDATE/;
     // The purge of idempotency keys takes rows to delete them, and skips those in use.
-    expect(filesWith(used, (name) => name.endsWith('.locks') || name.startsWith('platform/idempotency/'))).toEqual([]);
+    const isAllowed = (name: string): boolean =>
+      name.endsWith('.locks') || name === 'platform/idempotency/idempotency.service';
+    expect(filesWith(used, isAllowed)).toEqual([]);
   });
 
   it('locks single rows through the *.locks.ts of their noun only', () => {

@@ -1,3 +1,5 @@
+import type { Cause } from '../platform/context/request-context';
+
 /** What a level of stock was and became. */
 interface LevelChange {
   warehouse_id: string;
@@ -65,7 +67,7 @@ export type AuditEntry = {
   [Action in AuditAction]: {
     action: Action;
     objectId: string;
-    /** Who did it, if that is not the actor of the context. */
-    actor?: string;
+    /** Who did it in which request, if those are not the context's. */
+    cause?: Cause;
   } & AuditActions[Action];
 }[AuditAction];

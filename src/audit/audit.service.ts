@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { RequestContext } from '../platform/context/request-context';
 import { TransactionRunner } from '../platform/database/transaction-runner';
+import { insertRows, rowsOf } from '../platform/database/insert-rows';
 import type { Tx } from '../platform/database/tx';
 import { Keyset } from '../platform/http/cursor';
 import { whereBetween } from '../platform/http/date-range';
@@ -25,15 +26,14 @@ export class AuditService {
     }
     const rows = entries.map((entry) => ({
       id: uuidv7(),
-      actor: entry.actor ?? this.actor,
+      ...(entry.cause ?? this.context.cause),
       action: entry.action,
       objectType: entry.action.slice(0, entry.action.indexOf('.')),
       objectId: entry.objectId,
       oldValue: entry.oldValue ?? null,
       newValue: entry.newValue,
-      requestId: this.context.requestId,
     }));
-    await tx.createQueryBuilder().insert().into(AuditLog).values(rows).updateEntity(false).execute();
+    await insertRows(tx, rowsOf(AuditLog, rows));
   }
 
   /** Newest first. @throws InvalidCursor */
@@ -67,13 +67,5 @@ export class AuditService {
       return query.limit(limit + 1).getMany();
     });
     return keyset.page(rows, limit, (row) => ({ value: row.createdAt.toISOString(), id: row.id }), toAuditLogResponse);
-  }
-
-  private get actor(): string {
-    const name = this.context.actorName;
-    if (name === undefined) {
-      throw new Error('Nobody to name as the actor: give the entry one, or open a context with an actor');
-    }
-    return name;
   }
 }

@@ -3,12 +3,19 @@ import { APP_GUARD } from '@nestjs/core';
 import { AuditModule } from '../audit/audit.module';
 import { AuthController } from './auth.controller';
 import { AuthService } from './auth.service';
+import { UntakenInputGuard } from '../platform/http/untaken-input.guard';
 import { RolesGuard, TokenGuard } from './guards';
 
 @Module({
   imports: [AuditModule],
   controllers: [AuthController],
-  providers: [AuthService, { provide: APP_GUARD, useClass: TokenGuard }, { provide: APP_GUARD, useClass: RolesGuard }],
+  providers: [
+    AuthService,
+    { provide: APP_GUARD, useClass: TokenGuard },
+    { provide: APP_GUARD, useClass: RolesGuard },
+    // Guards are asked in this order: who may not do this at all is not told what is wrong with the request.
+    { provide: APP_GUARD, useClass: UntakenInputGuard },
+  ],
   exports: [AuthService],
 })
 export class AuthModule {}

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../audit/audit.service';
 import { RequestContext } from '../platform/context/request-context';
 import { orDuplicate } from '../platform/database/duplicates';
@@ -78,7 +78,10 @@ export class AuthService {
       action: 'user.registered',
       objectId: id,
       newValue: { email: draft.email, role: draft.role },
-      actor: this.context.actorName ?? actorName({ kind: 'user', id, role: draft.role }),
+      cause: {
+        actor: this.context.actorName ?? actorName({ kind: 'user', id, role: draft.role }),
+        requestId: this.context.requestId,
+      },
     });
     return tx.findOneByOrFail(User, { id });
   }

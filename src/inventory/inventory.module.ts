@@ -2,6 +2,8 @@ import { Module } from '@nestjs/common';
 import { AuditModule } from '../audit/audit.module';
 import { ProductsController } from './products/products.controller';
 import { ProductsService } from './products/products.service';
+import { HoldBatches } from './reservations/hold-batches';
+import { HoldLanes } from './reservations/hold-lanes';
 import { ReservationEndings } from './reservations/reservation-endings';
 import { ReservationExpiry } from './reservations/reservation-expiry';
 import { ReservationExpiryHook } from './reservations/reservation-expiry-listener';
@@ -27,9 +29,11 @@ import { WarehousesService } from './warehouses/warehouses.service';
     ReservationHolds,
     ReservationEndings,
     ReservationExpiry,
+    HoldBatches,
+    HoldLanes,
     ReservationsReader,
     ReservationsService,
   ],
-  exports: [ReservationExpiryHook, ReservationHolds, ReservationEndings, ReservationExpiry],
+  exports: [ReservationExpiryHook, ReservationHolds, ReservationEndings, HoldLanes],
 })
 export class InventoryModule {}

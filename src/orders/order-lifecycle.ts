@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { In } from 'typeorm';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../audit/audit.service';
 import { ReservationEndings } from '../inventory/reservations/reservation-endings';
 import {
@@ -73,7 +73,7 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     await tx.insert(
       OrderStatusChange,
       orders.map(({ id, status }) => ({
-        ...this.cause,
+        ...this.context.cause,
         id: uuidv7(),
         orderId: id,
         fromStatus: status,
@@ -90,9 +90,5 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
         newValue: { status: to, reason },
       })),
     );
-  }
-
-  private get cause(): { actor: string; requestId: string } {
-    return { actor: this.context.actorName!, requestId: this.context.requestId };
   }
 }

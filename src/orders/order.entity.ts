@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
 import { MomentNow } from '../platform/database/columns';
 import type { OrderStatus } from './order-state';
 
@@ -44,7 +44,6 @@ export class Order {
 @Check('order_items_quantity_positive', 'quantity > 0')
 export class OrderItem {
   @PrimaryColumn('uuid')
-  @ForeignKey(() => Order, { name: 'order_items_order' })
   orderId!: string;
 
   @PrimaryColumn('uuid')
@@ -74,7 +73,6 @@ export class OrderStatusChange {
   id!: string;
 
   @Column('uuid')
-  @ForeignKey(() => Order, { name: 'order_status_changes_order' })
   orderId!: string;
 
   @Column('text')

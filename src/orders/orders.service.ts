@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
-import { AuditService } from '../audit/audit.service';
-import { ReservationExpiry } from '../inventory/reservations/reservation-expiry';
-import { type HeldReservation, ReservationHolds } from '../inventory/reservations/reservation-holds';
+import { uuidv7 } from 'uuidv7';
+import type { HeldReservation } from '../inventory/reservations/hold-job';
+import { HoldLanes } from '../inventory/reservations/hold-lanes';
+import { ReservationHolds } from '../inventory/reservations/reservation-holds';
 import { toLines } from '../inventory/reservations/reservation-lines';
 import type { Tx } from '../platform/database/tx';
 import { Answer } from '../platform/http/answer';
@@ -10,7 +10,8 @@ import { IdempotencyService } from '../platform/idempotency/idempotency.service'
 import type { IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import type { UserActor } from '../platform/security/actor';
 import { OrderLifecycle } from './order-lifecycle';
-import { Order, OrderItem } from './order.entity';
+import { NewOrders } from './new-orders';
+import { Order } from './order.entity';
 import type { CreateOrderBody, OrderResponse } from './orders.dto';
 import { answerOrder } from './orders.query';
 
@@ -19,9 +20,9 @@ export class OrdersService {
   constructor(
     private readonly idempotency: IdempotencyService,
     private readonly holds: ReservationHolds,
-    private readonly expiry: ReservationExpiry,
+    private readonly lanes: HoldLanes,
     private readonly lifecycle: OrderLifecycle,
-    private readonly audit: AuditService,
+    private readonly newOrders: NewOrders,
   ) {}
 
   /**
@@ -30,16 +31,14 @@ export class OrdersService {
    * @throws NotFound, ReservationNotActive, Duplicate if the reservation has an order, InsufficientStock
    */
   async create(body: CreateOrderBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<OrderResponse>> {
-    return this.expiry.reclaiming(() =>
-      this.idempotency.run(request, async (tx) => {
-        const orderId = uuidv7();
-        const reservation = body.items
-          ? await this.holds.holdTx(tx, { userId: caller.id, lines: toLines(body.items), orderId })
-          : await this.holds.attachTx(tx, await this.holds.lockTx(tx, body.reservation_id!, caller), orderId);
-        await this.insertTx(tx, reservation, orderId);
-        return answerNewOrder(tx, orderId);
-      }),
-    );
+    const orderId = uuidv7();
+    if (body.items) {
+      return this.lanes.hold({ userId: caller.id, lines: toLines(body.items), orderId }, request, this.newOrders);
+    }
+    return this.idempotency.run(request, async (tx) => {
+      const reservation = await this.holds.lockTx(tx, body.reservation_id!, caller);
+      return this.makeTx(tx, await this.holds.attachTx(tx, reservation, orderId));
+    });
   }
 
   /**
@@ -56,33 +55,17 @@ export class OrdersService {
       const reservation = await this.holds.lockActiveTx(tx, reservationId, caller);
       const orderId = reservation.orderId ?? uuidv7();
       if (reservation.orderId === null) {
-        await this.insertTx(tx, await this.holds.attachTx(tx, reservation, orderId), orderId);
+        await this.makeTx(tx, await this.holds.attachTx(tx, reservation, orderId));
       }
       await this.lifecycle.moveTx(tx, await tx.findOneByOrFail(Order, { id: orderId }), 'confirmed', null);
-      return answerNewOrder(tx, orderId);
+      const { data, extras } = await answerOrder(tx, orderId);
+      return new Answer(data, { ...extras, location: `/api/orders/${orderId}` });
     });
   }
 
-  private async insertTx(tx: Tx, reservation: HeldReservation, id: string): Promise<void> {
-    const { userId, totalAmount, currency, id: reservationId } = reservation;
-    await tx.insert(Order, { id, userId, status: 'pending', totalAmount, currency, reservationId });
-    const items = reservation.items.map((item) => ({ ...item, orderId: id }));
-    await tx.insert(OrderItem, items);
-    await this.audit.recordTx(tx, {
-      action: 'order.created',
-      objectId: id,
-      newValue: {
-        status: 'pending',
-        user_id: userId,
-        reservation_id: reservationId,
-        total_amount: totalAmount,
-        currency,
-      },
-    });
+  private async makeTx(tx: Tx, reservation: HeldReservation): Promise<Answer<OrderResponse>> {
+    const { answers, written } = this.newOrders.write(tx, [{ reservation }]);
+    await written;
+    return answers[0]!;
   }
-}
-
-async function answerNewOrder(tx: Tx, id: string): Promise<Answer<OrderResponse>> {
-  const { data, extras } = await answerOrder(tx, id);
-  return new Answer(data, { ...extras, location: `/api/orders/${id}` });
 }

@@ -1,8 +1,8 @@
 import { type DynamicModule, Global, Module, type OnModuleInit } from '@nestjs/common';
-import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import { InjectDataSource, TypeOrmModule } from '@nestjs/typeorm';
-import { ClsModule } from 'nestjs-cls';
+import { ClsService, ClsServiceManager } from 'nestjs-cls';
 import type { DataSource } from 'typeorm';
 import { AppConfig } from './config/app-config';
 import { RequestContext } from './context/request-context';
@@ -12,9 +12,8 @@ import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
 import { DatabaseProbe } from './health/database-probe';
 import { HealthController } from './health/health.controller';
-import { EnvelopeInterceptor } from './http/envelope.interceptor';
-import { UntakenInputInterceptor } from './http/untaken-input.interceptor';
 import { StrictValidationPipe } from './http/validation.pipe';
+import { IdempotencyKeys } from './idempotency/idempotency-keys';
 import { IdempotencyService } from './idempotency/idempotency.service';
 import { Metrics } from './metrics/metrics';
 import { MetricsController } from './metrics/metrics.controller';
@@ -44,7 +43,6 @@ export class PlatformModule implements OnModuleInit {
     return {
       module: PlatformModule,
       imports: [
-        ClsModule.forRoot({ global: true, middleware: { mount: false } }),
         TypeOrmModule.forRoot({
           ...typeormOptions(databaseUrl, config.databasePoolSize, LONGEST_STATEMENT_MS),
           retryAttempts: 0,
@@ -59,14 +57,18 @@ export class PlatformModule implements OnModuleInit {
         { provide: Metrics, useValue: metrics },
         { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_PIPE, useClass: StrictValidationPipe },
-        { provide: APP_INTERCEPTOR, useClass: UntakenInputInterceptor },
-        { provide: APP_INTERCEPTOR, useClass: EnvelopeInterceptor },
+        // Not by its module, which puts a guard and an interceptor that do nothing into the way of every request.
+        { provide: ClsService, useValue: ClsServiceManager.getClsService() },
         RequestContext,
         TransactionRunner,
+        IdempotencyKeys,
         IdempotencyService,
         DatabaseProbe,
       ],
-      exports: [AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, IdempotencyService],
+      exports: [
+        ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner],
+        ...[IdempotencyKeys, IdempotencyService],
+      ],
     };
   }
 

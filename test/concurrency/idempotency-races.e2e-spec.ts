@@ -1,7 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { type Api, type Reply } from '../support/api';
 import { aProduct, aReservation, dataOf, expectReconciled, stockOf } from '../support/factories';
-import { inLine, startInLine, storm, tally, until, untilWaiting, whileLocked } from '../support/race';
+import {
+  type Attempt,
+  inLine,
+  inLineAt,
+  PLACES,
+  queuedAt,
+  startInLine,
+  storm,
+  tally,
+  until,
+  untilWaiting,
+  whileLocked,
+} from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -122,72 +134,111 @@ describe('One Idempotency-Key, many requests at once', () => {
 
 describe('Two requests with one Idempotency-Key, in a known order', () => {
   let test: TestApp;
+  let twin: TestApp;
   beforeAll(async () => {
     test = await startTestApp();
+    twin = await startTestApp({}, test.database);
   });
   afterEach(() => expectReconciled(test));
-  afterAll(() => test.close());
+  afterAll(async () => {
+    await twin.close();
+    await test.close();
+  });
 
-  /** The first takes the key and waits for the level; the second waits for the key. */
-  const queued = (productId: string, attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
+  const queued = (productId: string, attempts: Attempt<Reply>[]): Promise<Reply[]> =>
     inLine(test.database, { sql: LOCK_LEVELS, values: [productId] }, attempts);
 
-  it('answers the second with what the first did', async () => {
-    const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
-    const replies = await queued(product.id, [
-      () => reserve(user, product.id, key),
-      () => reserve(user, product.id, key),
-    ]);
-    expect(replies.map(({ status }) => status)).toEqual([201, 201]);
-    expect(replies.map(isReplay)).toEqual([false, true]);
-    expect(replies[1]!.body.data).toEqual(replies[0]!.body.data);
-    expect(await stockOf(test, product.id)).toMatchObject({ reserved: 1 });
+  /** The first takes the key and waits for the level; the second waits for its batch, for the first's, or for the key. */
+  describe.each(Object.entries(PLACES))('%s', (_, place) => {
+    it('answers the second with what the first did', async () => {
+      const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
+      const ask = ({ url }: TestApp): Promise<Reply> => reserve(user.at(url), product.id, key);
+      const replies = await inLineAt(place, [test, twin], product.id, [ask, ask]);
+      expect(replies.map(({ status }) => status)).toEqual([201, 201]);
+      expect(replies.map(isReplay)).toEqual([false, true]);
+      expect(replies[1]!.body.data).toEqual(replies[0]!.body.data);
+      expect(await stockOf(test, product.id)).toMatchObject({ reserved: place.ahead + 1 });
+    });
+
+    it('refuses a second one with another body, once the first is done', async () => {
+      const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
+      const replies = await inLineAt(place, [test, twin], product.id, [
+        ({ url }) => reserve(user.at(url), product.id, key),
+        ({ url }) => reserve(user.at(url), product.id, key, 2),
+      ]);
+      expect(tally(replies)).toEqual({ '201': 1, '422 idempotency_key_reused': 1 });
+      expect(replies[0]!.status).toBe(201);
+      expect(await stockOf(test, product.id)).toMatchObject({ reserved: place.ahead + 1 });
+    });
   });
 
-  it('refuses a second one with another body, once the first is done', async () => {
-    const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
-    const replies = await queued(product.id, [
-      () => reserve(user, product.id, key),
+  /** The second did the work, and its answer is the one that is kept. */
+  async function expectKept(second: Reply, again: () => Promise<Reply>): Promise<void> {
+    expect([second.status, isReplay(second)]).toEqual([201, false]);
+    const repeated = await again();
+    expect([repeated.status, isReplay(repeated), repeated.body.data]).toEqual([201, true, second.body.data]);
+  }
+
+  it.each(['one process', 'two processes'])(
+    'lets the second of %s do the work when the first was refused',
+    async (place) => {
+      const [product, user, key] = [await aProduct(test, { initial_stock: 2 }), test.aUser(), randomUUID()];
+      const takeAway = { delta: -1, reason: 'broken' };
+      const second = (process: TestApp) => (): Promise<Reply> => reserve(user.at(process.url), product.id, key);
+      // There are two when the first looks, and one when it has the lock.
+      const replies = await queued(product.id, [
+        () => test.admin.post(`/api/products/${product.id}/stock-adjustments`, takeAway),
+        () => reserve(user, product.id, key, 2),
+        place === 'one process' ? queuedAt(test, second(test)) : second(twin),
+      ]);
+      expect(tally(replies.slice(0, 2))).toEqual({ '201': 1, '409 insufficient_stock': 1 });
+      await expectKept(replies[2]!, second(twin));
+      expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
+    },
+  );
+
+  it('lets the second do the work when the first was refused in the same batch', async () => {
+    const [product, user, key] = [await aProduct(test, { initial_stock: 3 }), test.aUser(), randomUUID()];
+    const second = (): Promise<Reply> => reserve(user, product.id, key);
+    const replies = await inLineAt(PLACES['in one batch'], [test, twin], product.id, [
+      () => reserve(test.aUser(), product.id, randomUUID()),
       () => reserve(user, product.id, key, 2),
+      second,
     ]);
-    expect(tally(replies)).toEqual({ '201': 1, '422 idempotency_key_reused': 1 });
-    expect(replies[0]!.status).toBe(201);
+    expect(tally(replies.slice(0, 2))).toEqual({ '201': 1, '409 insufficient_stock': 1 });
+    await expectKept(replies[2]!, second);
+    expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 3, total: 3 });
   });
 
-  it('lets the second do the work when the first was refused', async () => {
-    const [product, user, key] = [await aProduct(test, { initial_stock: 1 }), test.aUser(), randomUUID()];
-    const held = await aReservation(user, product.id);
-    const giveBack = (): Promise<Reply> => user.post(`/api/reservations/${held.id}/cancel`);
-    const replies = await queued(product.id, [
-      () => reserve(user, product.id, key),
-      giveBack,
-      () => reserve(user, product.id, key),
-    ]);
-    expect(replies.map(({ status }) => status)).toEqual([409, 200, 201]);
-    expect(isReplay(replies[2]!)).toBe(false);
-    expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
-  });
+  it.each(['in two batches', 'in two processes'] as const)(
+    'lets one of those who wait %s do the work when the connection of the first is cut',
+    async (place) => {
+      const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
+      const ask = ({ url }: TestApp): Promise<Reply> => reserve(user.at(url), product.id, key);
+      const waiters = PLACES[place].line([ask, ask, ask, ask], [test, twin]);
+      const cut = {
+        sql: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM stock_levels%FOR UPDATE%'`,
+      };
+      const lock = { sql: LOCK_LEVELS, values: [product.id], waiters, meanwhile: cut };
+      const [first, ...others] = await whileLocked(test.database, lock, () => startInLine(test.database, waiters));
+      expect(others.map(({ status }) => status)).toEqual([201, 201, 201]);
+      // Its process may have tried it again: then it has the answer of the others, or they have its.
+      if (first!.status === 503) {
+        expect(first!.body.code).toBe('database_unavailable');
+        expectOneEffect(others);
+      } else {
+        expectOneEffect([first!, ...others]);
+      }
+      expect(await stockOf(test, product.id)).toMatchObject({ reserved: 1 });
+    },
+  );
 
-  it('lets one of those who wait do the work when the connection of the first is cut', async () => {
-    const [product, user, key] = [await aProduct(test), test.aUser(), randomUUID()];
-    const attempts = Array.from({ length: 4 }, () => () => reserve(user, product.id, key));
-    const cut = {
-      sql: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%"stock_levels"%FOR UPDATE%'`,
-    };
-    const lock = { sql: LOCK_LEVELS, values: [product.id], waiters: 4, meanwhile: cut };
-    const replies = await whileLocked(test.database, lock, () => startInLine(test.database, attempts));
-    expect(replies[0]).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
-    expect(replies.slice(1).map(({ status }) => status)).toEqual([201, 201, 201]);
-    expectOneEffect(replies.slice(1));
-    expect(await stockOf(test, product.id)).toMatchObject({ reserved: 1 });
-  });
-
-  it('tells the second to come back when the first takes longer than it is ready to wait', async () => {
+  it('tells the second to come back when the first, at another process, takes longer than it is ready to wait', async () => {
     const [one, other] = [await aProduct(test), await aProduct(test)];
     const [user, key] = [test.aUser(), randomUUID()];
     const body = { items: [one, other].map(({ id }) => ({ product_id: id, quantity: 1 })) };
-    const ask = (): Promise<Reply> => user.post('/api/reservations', body, withKey(key));
+    const ask = ({ url }: TestApp): Promise<Reply> => user.at(url).post('/api/reservations', body, withKey(key));
     let second: Promise<Reply> | undefined;
     const secondHasWaited = async (): Promise<boolean> => {
       const sql = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -210,9 +261,9 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
           meanwhile: () => until(secondHasWaited, 'the second has waited'),
         };
         return whileLocked(test.database, held, async () => {
-          const running = ask();
+          const running = ask(test);
           await untilWaiting(test.database, 1);
-          second = ask();
+          second = ask(twin);
           return running;
         });
       },
@@ -223,7 +274,7 @@ describe('Two requests with one Idempotency-Key, in a known order', () => {
       headers: { 'retry-after': '1' },
     });
     expect(first.status).toBe(201);
-    const again = await ask();
+    const again = await ask(twin);
     expect([again.status, isReplay(again), again.body.data]).toEqual([201, true, first.body.data]);
     expect(await stockOf(test, other.id)).toMatchObject({ reserved: 1 });
   });

@@ -14,7 +14,7 @@ import {
   type Reservation,
   stockUp,
 } from '../support/factories';
-import { storm, tally, until, whileLocked } from '../support/race';
+import { deadlocksIn, inTurns, storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -51,49 +51,40 @@ const transfer = ({ admin }: TestApp, product: Product, from: string, to: string
     quantity: 1,
   });
 
-/** The deadlocks that PostgreSQL had to end in this database. A session counts them at the latest when it ends. */
-async function deadlocksIn(database: TestDatabase): Promise<number> {
-  await until(async () => {
-    const sessions = await database.query(
-      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast'`,
-    );
-    return sessions.length === 0;
-  }, 'the service has no session');
-  const [row] = await database.query<{ deadlocks: number }>(
-    'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
-  );
-  return row!.deadlocks;
-}
-
+/** Baskets of one process never meet in the database: of those that cross, each comes to a process of its own. */
 describe('Baskets that cross each other', () => {
   let database: TestDatabase;
   let test: TestApp;
+  let twin: TestApp;
   let products: [Shelf, Shelf];
   beforeAll(async () => {
     database = await createDatabase();
   });
   beforeEach(async () => {
     test = await startTestApp({ DATABASE_POOL_SIZE: '20' }, database);
+    twin = await startTestApp({}, database);
     products = await twoShelves(test);
   });
   afterEach(async () => {
     await expectReconciled(test);
-    await test.close();
+    await Promise.all([test.close(), twin.close()]);
     expect(await deadlocksIn(database)).toBe(0);
   });
   afterAll(() => database.drop());
 
   it('are all served when 100 name the products in one order and 100 in the other', async () => {
     const [one, other] = products;
-    const replies = await storm(200, (index) =>
-      test.aUser().post('/api/reservations', index % 2 ? basket(one, other) : basket(other, one)),
-    );
-    expect(tally(replies)).toEqual({ '201': 200 });
+    const replies = await storm(20, (index) => {
+      const [buyer, items] = index % 2 ? [test.aUser(), basket(one, other)] : [twin.aUser(), basket(other, one)];
+      return inTurns(10, () => buyer.post('/api/reservations', items));
+    });
+    expect(tally(replies.flat())).toEqual({ '201': 200 });
   });
 
   it('are all served next to commits, cancellations, restocking, adjustments and the sweep', async () => {
     const [one, other] = products;
     const user = test.aUser();
+    const there = user.at(twin.url);
     const prepared = await storm(15, async (index) => {
       const [left, right] = index % 2 ? [one, other] : [other, one];
       const made = await Promise.all([0, 1, 2].map(() => reserveBasket(user, left, right)));
@@ -111,7 +102,7 @@ describe('Baskets that cross each other', () => {
       sweeps.push(test.sweep());
       return Promise.all([
         user.post('/api/reservations', basket(left, right)),
-        user.post('/api/orders', basket(right, left)),
+        there.post('/api/orders', basket(right, left)),
         user.post(`/api/reservations/${committed}/commit`),
         user.post(`/api/reservations/${cancelled}/cancel`),
         user.patch(`/api/orders/${pending}/status`, { status: index % 2 ? 'confirmed' : 'cancelled' }),
@@ -129,17 +120,14 @@ describe('Baskets that cross each other', () => {
     dataOf(await transfer(test, product, MAIN, there.id));
     await stockUp(test, product.id, 500, there.id);
     const lines = [MAIN, there.id].map((warehouse_id) => ({ product_id: product.id, quantity: 1, warehouse_id }));
-    const replies = await storm(80, (index) => {
-      switch (index % 4) {
-        case 0:
-          return transfer(test, product, MAIN, there.id);
-        case 1:
-          return transfer(test, product, there.id, MAIN);
-        default:
-          return test.aUser().post('/api/reservations', { items: index % 4 === 2 ? lines : [...lines].reverse() });
-      }
-    });
-    expect(tally(replies)).toEqual({ '201': 80 });
+    const ways: (() => Promise<Reply>)[] = [
+      () => transfer(test, product, MAIN, there.id),
+      () => transfer(test, product, there.id, MAIN),
+      () => test.aUser().post('/api/reservations', { items: lines }),
+      () => twin.aUser().post('/api/reservations', { items: [...lines].reverse() }),
+    ];
+    const replies = await storm(16, (index) => inTurns(10, ways[index % 4]!));
+    expect(tally(replies.flat())).toEqual({ '201': 160 });
   });
 
   it('are all served when the levels that transfers need do not exist yet', async () => {
@@ -161,7 +149,9 @@ describe('Baskets that cross each other', () => {
     for (const { reservation_id: id } of overdue) {
       await letTimePass(test, id);
     }
-    const replies = await storm(20, (index) => test.aUser().post('/api/orders', basket(...crossed(index))));
+    const replies = await storm(20, (index) =>
+      (index % 2 ? test : twin).aUser().post('/api/orders', basket(...crossed(index))),
+    );
     expect(tally(replies)).toEqual({ '201': 10, '409 insufficient_stock': 10 });
     for (const { id } of overdue) {
       expect(dataOf(await test.admin.get(`/api/orders/${id}`)).status).toBe('cancelled');

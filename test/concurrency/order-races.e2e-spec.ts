@@ -282,7 +282,7 @@ describe('Races to make an order from one reservation', () => {
   it('is restarted with the lock on the order, when a cancellation finds that one was made while it waited', async () => {
     const { user, productId, id } = await aHold();
     const isAtLevel = `SELECT FROM pg_stat_activity
-      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%"stock_levels"%FOR UPDATE%'`;
+      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM stock_levels%FOR UPDATE%'`;
     let free: object[] | undefined;
     const meanwhile = async (): Promise<void> => {
       await until(

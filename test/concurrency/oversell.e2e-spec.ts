@@ -9,10 +9,22 @@ import {
   stockOf,
   stockUp,
 } from '../support/factories';
-import { inLine, storm, tally } from '../support/race';
+import {
+  type Attempt,
+  inLine,
+  inLineAt,
+  PLACES,
+  queuedAt,
+  startInLine,
+  storm,
+  tally,
+  whileLocked,
+} from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
+const MAIN = '00000000-0000-7000-8000-000000000001';
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
+const LOCK_IN_MAIN = `SELECT FROM stock_levels WHERE product_id = $1 AND warehouse_id = '${MAIN}' FOR UPDATE`;
 
 const reserve = (buyer: Api, productId: string, quantity = 1): Promise<Reply> =>
   buyer.post('/api/reservations', { product_id: productId, quantity });
@@ -118,47 +130,75 @@ describe.each([4, 20])('Many buyers at once, on a pool of %i connections', (pool
 
 describe('Two who want the same piece, in a known order', () => {
   let test: TestApp;
+  let twin: TestApp;
   beforeAll(async () => {
     test = await startTestApp();
+    twin = await startTestApp({}, test.database);
   });
   afterEach(() => expectReconciled(test));
-  afterAll(() => test.close());
+  afterAll(async () => {
+    await twin.close();
+    await test.close();
+  });
 
-  const queued = (productId: string, attempts: (() => Promise<Reply>)[]): Promise<Reply[]> =>
+  const takeAway = (id: string, warehouse_id?: string): Promise<Reply> =>
+    test.admin.post(`/api/products/${id}/stock-adjustments`, { delta: -1, reason: 'broken', warehouse_id });
+
+  describe.each(Object.entries(PLACES))('%s', (_, place) => {
+    it.each([
+      ['reservation', reserve, reserve],
+      ['order', order, order],
+      ['reservation, then an order', reserve, order],
+    ] as const)(
+      'give the last piece to the first %s in line and tell the second that none is left',
+      async (_, first, second) => {
+        const pieces = place.ahead + 1;
+        const product = await aProduct(test, { initial_stock: pieces });
+        const replies = await inLineAt(place, [test, twin], product.id, [
+          (process) => first(process.aUser(), product.id),
+          (process) => second(process.aUser(), product.id),
+        ]);
+        expect(replies.map(({ status }) => status)).toEqual([201, 409]);
+        expect(replies[1]!.body.shortages).toEqual([{ product_id: product.id, requested: 1, available: 0 }]);
+        expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: pieces, total: pieces });
+      },
+    );
+  });
+
+  it('are decided one by one in one batch: who wants too much leaves the rest to who comes after them', async () => {
+    const place = PLACES['in one batch'];
+    const product = await aProduct(test, { initial_stock: place.ahead + 3 });
+    const attempts = [2, 2, 1].map((pieces) => (process: TestApp) => reserve(process.aUser(), product.id, pieces));
+    const replies = await inLineAt(place, [test, twin], product.id, attempts);
+    expect(replies.map(({ status }) => status)).toEqual([201, 409, 201]);
+    expect(replies[1]!.body.shortages).toEqual([{ product_id: product.id, requested: 2, available: 1 }]);
+  });
+
+  const queued = (productId: string, attempts: Attempt<Reply>[]): Promise<Reply[]> =>
     inLine(test.database, { sql: LOCK_LEVELS, values: [productId] }, attempts);
-
-  it.each([
-    ['reservation', reserve, reserve],
-    ['order', order, order],
-    ['reservation, then an order', reserve, order],
-  ] as const)(
-    'gives the last piece to the first %s in line and tells the second that none is left',
-    async (_, first, second) => {
-      const product = await aProduct(test, { initial_stock: 1 });
-      const replies = await queued(product.id, [
-        () => first(test.aUser(), product.id),
-        () => second(test.aUser(), product.id),
-      ]);
-      expect(replies.map(({ status }) => status)).toEqual([201, 409]);
-      expect(replies[1]!.body.shortages).toEqual([{ product_id: product.id, requested: 1, available: 0 }]);
-      expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
-    },
-  );
 
   it('gives the piece of a cancelled reservation to the buyer who stood in line behind the cancellation', async () => {
     const [product, owner] = [await aProduct(test, { initial_stock: 1 }), test.aUser()];
     const held = await aReservation(owner, product.id);
-    const replies = await queued(product.id, [
-      () => owner.post(`/api/reservations/${held.id}/cancel`),
-      () => reserve(test.aUser(), product.id),
-    ]);
+    // A buyer of what is not there need not stand in line. So there is a piece elsewhere, until both wait for the first.
+    const elsewhere = await aWarehouse(test);
+    await stockUp(test, product.id, 1, elsewhere.id);
+    const waiters = [
+      (): Promise<Reply> => owner.post(`/api/reservations/${held.id}/cancel`),
+      (): Promise<Reply> => reserve(test.aUser(), product.id),
+    ];
+    const replies = await whileLocked(
+      test.database,
+      { sql: LOCK_IN_MAIN, values: [product.id], waiters, meanwhile: () => takeAway(product.id, elsewhere.id) },
+      () => startInLine(test.database, waiters),
+    );
     expect(replies.map(({ status }) => status)).toEqual([200, 201]);
+    expect(dataOf(replies[1]!).items).toMatchObject([{ warehouse_id: MAIN, quantity: 1 }]);
+    expect(await stockOf(test, product.id)).toEqual({ available: 0, reserved: 1, total: 1 });
   });
 
   it('refuses to take away the piece that a buyer earlier in line got, and the other way round', async () => {
     const [first, second] = [await aProduct(test, { initial_stock: 1 }), await aProduct(test, { initial_stock: 1 })];
-    const takeAway = (id: string): Promise<Reply> =>
-      test.admin.post(`/api/products/${id}/stock-adjustments`, { delta: -1, reason: 'broken' });
     const bought = await queued(first.id, [() => reserve(test.aUser(), first.id), () => takeAway(first.id)]);
     expect(bought.map(({ status }) => status)).toEqual([201, 409]);
     const taken = await queued(second.id, [() => takeAway(second.id), () => reserve(test.aUser(), second.id)]);
@@ -167,16 +207,22 @@ describe('Two who want the same piece, in a known order', () => {
     expect(await stockOf(test, second.id)).toEqual({ available: 0, reserved: 0, total: 0 });
   });
 
-  it('serves a buyer whose overdue holds another buyer has just expired', async () => {
-    const product = await aProduct(test, { initial_stock: 2 });
-    for (const { id } of await storm(2, () => aReservation(test.aUser(), product.id))) {
-      await letTimePass(test, id);
-    }
-    // Both have found the product short before either gets to expire a hold: the holds themselves are locked.
-    const held = 'SELECT reservation_id FROM reservation_items WHERE product_id = $1';
-    const lock = { sql: `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`, values: [product.id] };
-    const buy = (): Promise<Reply> => reserve(test.aUser(), product.id);
-    const replies = await inLine(test.database, lock, [buy, buy]);
-    expect(tally(replies)).toEqual({ '201': 2 });
-  });
+  it.each(['one process', 'two processes'])(
+    'serves a buyer whose overdue holds another buyer of %s has just expired',
+    async (place) => {
+      const product = await aProduct(test, { initial_stock: 2 });
+      for (const { id } of await storm(2, () => aReservation(test.aUser(), product.id))) {
+        await letTimePass(test, id);
+      }
+      // In two processes both find the product short before either gets to expire a hold: the holds are locked.
+      const held = 'SELECT reservation_id FROM reservation_items WHERE product_id = $1';
+      const lock = { sql: `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`, values: [product.id] };
+      const buyAt = (process: TestApp) => (): Promise<Reply> => reserve(process.aUser(), product.id);
+      const replies = await inLine(test.database, lock, [
+        buyAt(test),
+        place === 'one process' ? queuedAt(test, buyAt(test)) : buyAt(twin),
+      ]);
+      expect(tally(replies)).toEqual({ '201': 2 });
+    },
+  );
 });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Api, type Reply } from '../support/api';
+import { type Api, type Reply } from '../support/api';
 import {
   anOrder,
   aProduct,
@@ -10,7 +10,7 @@ import {
   letTimePass,
   stockOf,
 } from '../support/factories';
-import { inLine, storm, tally, whileLocked } from '../support/race';
+import { inLine, inTurns, queuedAt, storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -31,7 +31,7 @@ describe('Two processes on one database', () => {
   /** A user, as each of the two processes knows them. */
   function aUserAtBoth(): [Api, Api] {
     const user = test.aUser();
-    return [user, new Api(twin.url, { id: user.userId, token: user.token })];
+    return [user, user.at(twin.url)];
   }
 
   const reserve = (user: Api, productId: string, headers = {}): Promise<Reply> =>
@@ -59,10 +59,11 @@ describe('Two processes on one database', () => {
   it('serve baskets that cross each other', async () => {
     const products = [await aProduct(test, { initial_stock: 60 }), await aProduct(test, { initial_stock: 60 })];
     const lines = products.map(({ id }) => ({ product_id: id, quantity: 1 }));
-    const replies = await storm(60, (index) =>
-      (index % 2 ? test : twin).aUser().post('/api/orders', { items: index % 4 < 2 ? lines : [...lines].reverse() }),
-    );
-    expect(tally(replies)).toEqual({ '201': 60 });
+    const replies = await storm(12, (index) => {
+      const [buyer, items] = index % 2 ? [test.aUser(), lines] : [twin.aUser(), [...lines].reverse()];
+      return inTurns(5, () => buyer.post('/api/orders', { items }));
+    });
+    expect(tally(replies.flat())).toEqual({ '201': 60 });
   });
 
   it('carry out one key once, and both give its answer', async () => {
@@ -142,5 +143,32 @@ describe('Two processes on one database', () => {
     const body = { product_id: id, from_warehouse_id: second, to_warehouse_id: first, quantity: 1 };
     const reply = await whileLocked(test.database, lock, () => test.admin.post('/api/stock-transfers', body));
     expect(reply.body.code).toBe('insufficient_stock');
+  });
+
+  it('take keys in one order: a batch that waits for one has not taken the one after it', async () => {
+    const [product, user] = [await aProduct(test), test.aUser()];
+    const [first, second] = [randomUUID(), randomUUID()].sort() as [string, string];
+    const ask = (key: string) => (): Promise<Reply> => reserve(user, product.id, { 'Idempotency-Key': key });
+    // A key that is there, and old enough to be taken again.
+    dataOf(await ask(first)());
+    const age = `UPDATE idempotency_keys SET created_at = created_at - interval '25 hours' WHERE key = $1`;
+    await test.database.query(age, [first]);
+    const isAtKey = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+      AND query LIKE '%INSERT INTO idempotency_keys%'`;
+    const tryToTake = `BEGIN; SET LOCAL lock_timeout = '500ms'; INSERT INTO idempotency_keys (caller, method, path, key, fingerprint)
+      VALUES ('${user.userId}', 'POST', '/api/reservations', '${second}', ''); ROLLBACK`;
+    const meanwhile = async (): Promise<void> => {
+      await until(async () => (await test.database.query(isAtKey)).length > 0, 'the batch waits for the key');
+      await test.database.query(tryToTake);
+    };
+    const lock = { sql: 'SELECT FROM idempotency_keys WHERE key = $1 FOR UPDATE', values: [first], meanwhile };
+    const replies = await whileLocked(test.database, lock, () =>
+      inLine(test.database, { sql: LOCK_LEVELS, values: [product.id] }, [
+        () => reserve(test.aUser(), product.id),
+        queuedAt(test, ask(second)),
+        queuedAt(test, ask(first)),
+      ]),
+    );
+    expect(tally(replies)).toEqual({ '201': 3 });
   });
 });

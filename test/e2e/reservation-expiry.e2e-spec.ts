@@ -211,13 +211,15 @@ describe('A hold whose time is over', () => {
       await expectReconciled(test);
     });
 
-    it('also for the second of two who wait to reclaim it', async () => {
+    it('also for the second of two who wait to reclaim it, each at a process of their own', async () => {
+      const twin = await startTestApp({}, test.database);
       const { id: product_id } = await aProduct(test);
       const over = await anOverdue(test.aUser(), product_id, 10);
       const lock = { sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE', values: [over.id], waiters: 2 };
       const replies = await whileLocked(test.database, lock, () =>
-        storm(2, () => reserve(test.aUser(), product_id, 5)),
+        storm(2, (index) => reserve([test, twin][index]!.aUser(), product_id, 5)),
       );
+      await twin.close();
       expect(replies.map(({ status }) => status)).toEqual([201, 201]);
       const kinds = dataOf(await admin.get(`/api/products/${product_id}/stock-movements`)).map(
         ({ kind }: { kind: string }) => kind,

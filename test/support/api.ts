@@ -27,6 +27,11 @@ export class Api {
     return this.caller!.token;
   }
 
+  /** The same caller, at another process. */
+  at(url: string): Api {
+    return new Api(url, this.caller);
+  }
+
   get(path: string, headers: Headers = {}): Promise<Reply> {
     return this.send('get', path, undefined, headers);
   }

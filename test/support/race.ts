@@ -1,12 +1,22 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Reply } from './api';
 import type { TestDatabase } from './database';
+import type { TestApp } from './test-app';
 
 const POLL_MS = 3;
 
 /** Runs an attempt so many times at once, and gives all answers in the order of the attempts. */
 export function storm<T>(times: number, attempt: (index: number) => Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: times }, (_, index) => attempt(index)));
+}
+
+/** Runs an attempt so many times, each when the one before it has ended: in a storm of these, batches are many. */
+export async function inTurns<T>(times: number, attempt: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  while (results.length < times) {
+    results.push(await attempt());
+  }
+  return results;
 }
 
 /** How often each answer came: `{ '201': 5, '409 insufficient_stock': 45 }`. */
@@ -25,15 +35,23 @@ interface Statement {
 }
 
 interface Interleaving extends Statement {
-  /** So many statements have to wait before the lock is given back. */
-  waiters?: number;
+  /** So many statements have to wait before the lock is given back, or all of these in their places. */
+  waiters?: number | readonly Attempt<unknown>[];
   /** What happens while they wait: a statement in the transaction that holds the lock, or anything else. */
   meanwhile?: Statement | (() => Promise<unknown>);
 }
 
+/** Something that comes to wait for a lock; if `queuedAt` is set, in the queue of that process instead. */
+export type Attempt<T> = (() => Promise<T>) & { readonly queuedAt?: TestApp };
+
+/** A request to hold stock that waits in its process, because a batch with its product is under way there. */
+export function queuedAt<T>(process: TestApp, attempt: () => Promise<T>): Attempt<T> {
+  return Object.assign(() => attempt(), { queuedAt: process });
+}
+
 /**
- * One fixed interleaving: takes a lock in a transaction of its own, starts `blocked`, waits until so many statements
- * wait for a lock, runs `meanwhile`, and only then commits and lets the others go on.
+ * One fixed interleaving: takes a lock in a transaction of its own, starts `blocked`, waits until all `waiters` wait,
+ * runs `meanwhile`, and only then commits and lets the others go on.
  */
 export async function whileLocked<T>(
   database: TestDatabase,
@@ -47,7 +65,8 @@ export async function whileLocked<T>(
     const running = blocked();
     // If waiting fails first, that is the error to tell; this one must not end the process.
     running.catch(() => undefined);
-    await untilWaiting(database, lock.waiters ?? 1);
+    const { waiters = 1 } = lock;
+    await (typeof waiters === 'number' ? untilWaiting(database, waiters) : untilInLine(database, waiters));
     if (typeof lock.meanwhile === 'function') {
       await lock.meanwhile();
     } else if (lock.meanwhile) {
@@ -65,18 +84,78 @@ export async function whileLocked<T>(
  * One fixed interleaving of several: while a lock is held, starts each attempt when those before it wait, so that they
  * stand in line in this order; then gives the lock back.
  */
-export function inLine<T>(database: TestDatabase, lock: Statement, attempts: (() => Promise<T>)[]): Promise<T[]> {
-  return whileLocked(database, { ...lock, waiters: attempts.length }, () => startInLine(database, attempts));
+export function inLine<T>(database: TestDatabase, lock: Statement, attempts: Attempt<T>[]): Promise<T[]> {
+  return whileLocked(database, { ...lock, waiters: attempts }, () => startInLine(database, attempts));
 }
 
-/** For `whileLocked`, whose `waiters` is the number of attempts. */
-export async function startInLine<T>(database: TestDatabase, attempts: (() => Promise<T>)[]): Promise<T[]> {
+/** A way in which several who want the same product can stand in line for it. */
+export interface Place {
+  /** So many buyers of one piece, whom nothing else is known of, come before them. */
+  readonly ahead: number;
+  readonly line: <T>(attempts: ((process: TestApp) => Promise<T>)[], processes: [TestApp, TestApp]) => Attempt<T>[];
+}
+
+export const PLACES: Record<'in one batch' | 'in two batches' | 'in two processes', Place> = {
+  'in one batch': {
+    ahead: 1,
+    line: (attempts, [here]) => attempts.map((attempt) => queuedAt(here, () => attempt(here))),
+  },
+  'in two batches': {
+    ahead: 0,
+    line: ([first, ...others], [here]) => [
+      () => first!(here),
+      ...others.map((attempt) => queuedAt(here, () => attempt(here))),
+    ],
+  },
+  'in two processes': {
+    ahead: 0,
+    line: (attempts, processes) =>
+      attempts.map((attempt, index) => {
+        const process = processes[index % 2]!;
+        return index < 2 ? () => attempt(process) : queuedAt(process, () => attempt(process));
+      }),
+  },
+};
+
+/** As `inLine`, at a place, for the levels of a product. Gives the answers of the attempts, not of those ahead of them. */
+export async function inLineAt(
+  { ahead, line }: Place,
+  processes: [TestApp, TestApp],
+  productId: string,
+  attempts: ((process: TestApp) => Promise<Reply>)[],
+): Promise<Reply[]> {
+  const [{ aUser, database }] = processes;
+  const buy = (): Promise<Reply> => aUser().post('/api/reservations', { product_id: productId, quantity: 1 });
+  const lock = { sql: 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE', values: [productId] };
+  const replies = await inLine(database, lock, [...Array<typeof buy>(ahead).fill(buy), ...line(attempts, processes)]);
+  return replies.slice(ahead);
+}
+
+/** For `whileLocked`, whose `waiters` are the attempts. */
+export async function startInLine<T>(database: TestDatabase, attempts: Attempt<T>[]): Promise<T[]> {
   const running: Promise<T>[] = [];
   for (const attempt of attempts) {
-    await untilWaiting(database, running.length);
+    await untilInLine(database, attempts.slice(0, running.length));
     running.push(attempt());
   }
   return Promise.all(running);
+}
+
+/** Returns when each of these, which were started, waits in its place. */
+async function untilInLine(database: TestDatabase, attempts: readonly Attempt<unknown>[]): Promise<void> {
+  const processes = attempts.flatMap(({ queuedAt }) => queuedAt ?? []);
+  await untilWaiting(database, attempts.length - processes.length);
+  for (const process of new Set(processes)) {
+    await untilQueued(process, processes.filter((one) => one === process).length);
+  }
+}
+
+/** Returns when so many requests wait in this process for their batch. */
+export async function untilQueued({ anonymous }: TestApp, requests: number): Promise<void> {
+  await until(async () => {
+    const { text } = await anonymous.get('/metrics');
+    return Number(/^holdfast_queue_requests (\d+)$/m.exec(text)![1]) >= requests;
+  }, `${requests} requests wait for their batch`);
 }
 
 /** Returns when so many statements in this database wait for a lock. */
@@ -99,4 +178,18 @@ export async function until(condition: () => Promise<boolean>, what: string): Pr
     await pause(POLL_MS);
   }
   throw new Error(`Waited in vain until ${what}`);
+}
+
+/** The deadlocks that PostgreSQL had to end in this database. A session counts them at the latest when it ends. */
+export async function deadlocksIn(database: TestDatabase): Promise<number> {
+  await until(async () => {
+    const sessions = await database.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'holdfast'`,
+    );
+    return sessions.length === 0;
+  }, 'the service has no session');
+  const [row] = await database.query<{ deadlocks: number }>(
+    'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
+  );
+  return row!.deadlocks;
 }

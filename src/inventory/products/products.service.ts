@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
 import { TransactionRunner } from '../../platform/database/transaction-runner';

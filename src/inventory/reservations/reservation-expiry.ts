@@ -9,7 +9,7 @@ import { log } from '../../platform/logging/logger';
 import { Metrics } from '../../platform/metrics/metrics';
 import { ReservationEndings } from './reservation-endings';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
-import { ShortByOverdue } from './reservation-holds';
+import { ShortByOverdue } from './overdue';
 import { lockOverdue } from './reservation.locks';
 
 const JOB = 'reservation-expiry';
@@ -83,22 +83,31 @@ export class ReservationExpiry {
   /**
    * Runs an attempt to take stock. As long as it falls short while overdue holds have what it lacks, expires a batch of
    * them and tries again, whoever was faster to expire them. So stock is free the moment its hold ends, however late
-   * the sweep is.
+   * the sweep is. The last attempt is told that it is: after it nothing is reclaimed.
    */
-  async reclaiming<T>(attempt: () => Promise<T>): Promise<T> {
+  async reclaiming<T>(attempt: (isLast: boolean) => Promise<T>): Promise<T> {
     let idle = 0;
     for (let reclaims = 0; ; reclaims += 1) {
+      const isLast = reclaims === MAX_RECLAIMS || idle === MAX_IDLE_RECLAIMS;
       try {
-        return await attempt();
+        return await attempt(isLast);
       } catch (error) {
-        const isHopeless = reclaims === MAX_RECLAIMS || idle === MAX_IDLE_RECLAIMS;
-        if (!(error instanceof ShortByOverdue) || isHopeless) {
+        if (isLast || !(error instanceof ShortByOverdue)) {
           throw error;
         }
-        const productIds = error.members.shortages.map((shortage) => shortage.product_id);
-        idle = (await this.context.runAsSystem(JOB, () => this.expireSome(productIds))) === 0 ? idle + 1 : 0;
+        const expired = await this.reclaim(error);
+        if (expired === undefined) {
+          return attempt(true);
+        }
+        idle = expired === 0 ? idle + 1 : 0;
       }
     }
+  }
+
+  /** How many holds it expired; undefined if none of those products is overdue. */
+  private reclaim({ members, requestId }: ShortByOverdue): Promise<number | undefined> {
+    const productIds = members.shortages.map((shortage) => shortage.product_id);
+    return this.context.runAsSystem(JOB, () => this.expireSome(productIds), requestId);
   }
 
   private async expireAll(): Promise<{ expired: number; lag: number }> {
@@ -116,9 +125,9 @@ export class ReservationExpiry {
     }
   }
 
-  private async expireSome(productIds: string[]): Promise<number> {
+  private async expireSome(productIds: string[]): Promise<number | undefined> {
     const overdue = await this.findOverdue(productIds);
-    return overdue.length === 0 ? 0 : this.expireBatch(overdue, { skipLocked: false });
+    return overdue.length === 0 ? undefined : this.expireBatch(overdue, { skipLocked: false });
   }
 
   private findOverdue(productIds: string[] | null, after?: Overdue): Promise<Overdue[]> {

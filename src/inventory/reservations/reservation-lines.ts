@@ -1,8 +1,22 @@
 import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
-import type { Product } from '../products/product.entity';
-import type { Warehouse } from '../warehouses/warehouse.entity';
 import type { Demand } from './allocation';
 import type { LineBody } from './reservation-line.dto';
+
+/** What there is to know of a product that is to be reserved. */
+export interface ProductOnSale {
+  readonly id: string;
+  readonly sku: string;
+  readonly name: string;
+  readonly price: string;
+  readonly currency: string;
+  readonly isActive: boolean;
+}
+
+/** A warehouse, and whether it serves anybody. */
+export interface Source {
+  readonly id: string;
+  readonly isActive: boolean;
+}
 
 /** One line as it was asked for, and how the request calls it, so that an error can name its fields. */
 export interface Line extends Demand {
@@ -23,7 +37,7 @@ export function toLines(items: readonly LineBody[]): Line[] {
  * The one currency in which all the lines are sold.
  * @throws NotFound for a product that is unknown or not active, ValidationFailed if there are two currencies
  */
-export function currencyOf(lines: readonly Line[], products: ReadonlyMap<string, Product>): string {
+export function currencyOf(lines: readonly Line[], products: ReadonlyMap<string, ProductOnSale>): string {
   const currencies = lines.map(({ productId }) => {
     const product = products.get(productId);
     if (!product?.isActive) {
@@ -44,7 +58,7 @@ export function currencyOf(lines: readonly Line[], products: ReadonlyMap<string,
 }
 
 /** @throws NotFound for a named warehouse that is unknown, ValidationFailed for one that is not active */
-export function assertWarehouses(lines: readonly Line[], warehouses: ReadonlyMap<string, Warehouse>): void {
+export function assertWarehouses(lines: readonly Line[], warehouses: ReadonlyMap<string, Source>): void {
   for (const { warehouseId, prefix } of lines) {
     if (warehouseId === undefined) {
       continue;
@@ -57,5 +71,15 @@ export function assertWarehouses(lines: readonly Line[], warehouses: ReadonlyMap
       const field = `${prefix}warehouse_id`;
       throw new ValidationFailed({ field, message: `${field} names a warehouse that is not active` });
     }
+  }
+}
+
+/** @throws ValidationFailed if a hold would last longer than the configured maximum */
+export function assertTtl(ttlSeconds: number, max: number): void {
+  if (ttlSeconds > max) {
+    throw new ValidationFailed({
+      field: 'ttl_seconds',
+      message: `ttl_seconds must be a whole number from 1 to ${max}`,
+    });
   }
 }

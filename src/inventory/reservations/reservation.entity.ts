@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, Unique } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
 import { Moment, MomentNow } from '../../platform/database/columns';
 
 export const RESERVATION_STATUSES = ['active', 'committed', 'cancelled', 'expired'] as const;
@@ -46,7 +46,6 @@ export class Reservation {
 @Check('reservation_items_quantity_positive', 'quantity > 0')
 export class ReservationItem {
   @PrimaryColumn('uuid')
-  @ForeignKey(() => Reservation, { name: 'reservation_items_reservation' })
   reservationId!: string;
 
   @PrimaryColumn('uuid')

@@ -5,7 +5,8 @@ import { IdempotencyService } from '../../platform/idempotency/idempotency.servi
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import type { UserActor } from '../../platform/security/actor';
 import { ReservationEndings } from './reservation-endings';
-import { ReservationExpiry } from './reservation-expiry';
+import type { HoldSequel } from './hold-job';
+import { HoldLanes } from './hold-lanes';
 import { ReservationHolds } from './reservation-holds';
 import { type Line, toLines } from './reservation-lines';
 import {
@@ -16,13 +17,23 @@ import {
 } from './reservations.dto';
 import { findReservation } from './reservations.query';
 
+/** Nothing else is written for a reservation that was asked for as such. */
+const CREATED: HoldSequel = {
+  write: (_tx, holds) => ({
+    answers: holds.map(({ reservation }) => {
+      const location = `/api/reservations/${reservation.id}`;
+      return new Answer(toReservationResponse(reservation), { location });
+    }),
+  }),
+};
+
 @Injectable()
 export class ReservationsService {
   constructor(
     private readonly idempotency: IdempotencyService,
     private readonly holds: ReservationHolds,
     private readonly endings: ReservationEndings,
-    private readonly expiry: ReservationExpiry,
+    private readonly lanes: HoldLanes,
   ) {}
 
   /**
@@ -34,13 +45,7 @@ export class ReservationsService {
     caller: UserActor,
     request: IdempotentRequest,
   ): Promise<Answer<ReservationResponse>> {
-    const hold = { userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds };
-    return this.expiry.reclaiming(() =>
-      this.idempotency.run(request, async (tx) => {
-        const reservation = toReservationResponse(await this.holds.holdTx(tx, hold));
-        return new Answer(reservation, { location: `/api/reservations/${reservation.id}` });
-      }),
-    );
+    return this.lanes.hold({ userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds }, request, CREATED);
   }
 
   /**

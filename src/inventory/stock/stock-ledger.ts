@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
-import { RequestContext } from '../../platform/context/request-context';
+import { uuidv7 } from 'uuidv7';
+import { type Cause, RequestContext } from '../../platform/context/request-context';
+import { insertRows, rowsOf } from '../../platform/database/insert-rows';
+import { together } from '../../platform/database/together';
 import type { Tx } from '../../platform/database/tx';
 import { type MovementKind, type StockLevel, StockMovement } from './stock.entity';
 import type { LevelKey } from './stock.locks';
@@ -13,15 +15,14 @@ export interface Posting extends LevelKey {
   readonly reservationId?: string;
   readonly orderId?: string;
   readonly reason?: string;
+  /** Who moves it in which request, if those are not the context's. */
+  readonly cause?: Cause;
 }
 
 const WRITE_LEVELS = `
   UPDATE stock_levels SET available = new.available, reserved = new.reserved, total = new.available + new.reserved
   FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) AS new (product_id, warehouse_id, available, reserved)
   WHERE stock_levels.product_id = new.product_id AND stock_levels.warehouse_id = new.warehouse_id`;
-
-/** A statement takes 65 535 parameters, and the holds that end together may have many more items than that. */
-const ROWS_PER_INSERT = 1000;
 
 /** The only writer of stock levels: no level changes without its row in the ledger. */
 @Injectable()
@@ -47,11 +48,7 @@ export class StockLedger {
       changed.add(level);
       return this.movement(posting, level);
     });
-    await writeLevels(tx, [...changed]);
-    for (let from = 0; from < movements.length; from += ROWS_PER_INSERT) {
-      const rows = movements.slice(from, from + ROWS_PER_INSERT);
-      await tx.createQueryBuilder().insert().into(StockMovement).values(rows).updateEntity(false).execute();
-    }
+    await together([writeLevels(tx, [...changed]), insertRows(tx, rowsOf(StockMovement, movements))]);
   }
 
   private movement(posting: Posting, after: StockLevel): Partial<StockMovement> {
@@ -67,8 +64,7 @@ export class StockLedger {
       reservationId: posting.reservationId ?? null,
       orderId: posting.orderId ?? null,
       reason: posting.reason ?? null,
-      actor: this.context.actorName,
-      requestId: this.context.requestId,
+      ...(posting.cause ?? this.context.cause),
     };
   }
 }

@@ -1,37 +1,55 @@
 import type { Tx } from '../../platform/database/tx';
-import { StockLevel } from './stock.entity';
+import type { StockLevel } from './stock.entity';
 
 export interface LevelKey {
   readonly productId: string;
   readonly warehouseId: string;
 }
 
+/** Whether to wait for rows that another transaction has locked, or to do without them. */
+export interface LockOptions {
+  readonly skipLocked: boolean;
+}
+
+/** Levels that are locked, and the database's time when the last of them was; undefined if there are none. */
+export interface LockedLevels {
+  readonly levels: StockLevel[];
+  readonly now: Date | undefined;
+}
+
 /**
  * Locks every level of these products. Always in the order of (product, warehouse), here and below, so that two
  * transactions which want the same rows queue up instead of waiting for each other.
  */
-export function lockLevelsOf(tx: Tx, productIds: readonly string[]): Promise<StockLevel[]> {
-  return lockWhere(tx, 'level.productId = ANY(:productIds)', { productIds: [...new Set(productIds)] });
+export async function lockLevelsOf(tx: Tx, productIds: readonly string[], options: LockOptions): Promise<LockedLevels> {
+  const rows = await lockWhere(tx, 'product_id = ANY($1)', [productIds], options);
+  return { levels: rows, now: rows.at(-1)?.lockedAt };
 }
 
 /** Locks these levels. */
 export function lockLevels(tx: Tx, keys: readonly LevelKey[]): Promise<StockLevel[]> {
-  return lockWhere(
-    tx,
-    '(level.productId, level.warehouseId) IN (SELECT * FROM unnest(:products::uuid[], :warehouses::uuid[]))',
-    {
-      products: keys.map((key) => key.productId),
-      warehouses: keys.map((key) => key.warehouseId),
-    },
-  );
+  const condition = '(product_id, warehouse_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))';
+  const values = [keys.map((key) => key.productId), keys.map((key) => key.warehouseId)];
+  return lockWhere(tx, condition, values, { skipLocked: false });
 }
 
-function lockWhere(tx: Tx, condition: string, parameters: object): Promise<StockLevel[]> {
-  return tx
-    .createQueryBuilder(StockLevel, 'level')
-    .setLock('pessimistic_write')
-    .where(condition, parameters)
-    .orderBy('level.productId')
-    .addOrderBy('level.warehouseId')
-    .getMany();
+/**
+ * What TypeORM calls `pessimistic_write`, spelled out so that it is sent at once, before what is sent after it. The
+ * clock is read outside the part that locks, that is for each row when it is locked: the last row has the latest.
+ */
+function lockWhere(
+  tx: Tx,
+  condition: string,
+  values: (readonly string[])[],
+  { skipLocked }: LockOptions,
+): Promise<(StockLevel & { lockedAt: Date })[]> {
+  return tx.query(
+    `WITH locked AS MATERIALIZED (
+       SELECT * FROM stock_levels WHERE ${condition} ORDER BY product_id, warehouse_id
+       FOR UPDATE ${skipLocked ? 'SKIP LOCKED' : ''}
+     )
+     SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total,
+       date_trunc('milliseconds', clock_timestamp()) AS "lockedAt" FROM locked`,
+    values,
+  );
 }

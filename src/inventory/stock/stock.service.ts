@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
+import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
@@ -11,7 +11,7 @@ import { IdempotencyService } from '../../platform/idempotency/idempotency.servi
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Product } from '../products/product.entity';
 import { ReservationExpiry } from '../reservations/reservation-expiry';
-import { shortfallTx } from '../reservations/reservation-holds';
+import { shortfallTx } from '../reservations/overdue';
 import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { StockLedger } from './stock-ledger';
 import {

@@ -81,6 +81,12 @@ class Environment {
   @Max(2_592_000)
   RESERVATION_MAX_TTL_SECONDS = 3600;
 
+  /** Requests for one product that may wait for their turn; those past it are refused at once. */
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  RESERVATION_QUEUE_LIMIT = 2000;
+
   @IsString()
   CLEANUP_CRON = DEFAULT_CLEANUP_CRON;
 
@@ -122,6 +128,7 @@ export class AppConfig {
   readonly adminPassword?: string;
   readonly reservationTtlSeconds: number;
   readonly reservationMaxTtlSeconds: number;
+  readonly reservationQueueLimit: number;
   readonly rateLimitPerMinute: number;
   readonly loginRateLimitPerMinute: number;
   readonly trustedProxies: number;
@@ -141,6 +148,7 @@ export class AppConfig {
     this.adminPassword = env.ADMIN_PASSWORD;
     this.reservationTtlSeconds = env.RESERVATION_TTL_SECONDS;
     this.reservationMaxTtlSeconds = env.RESERVATION_MAX_TTL_SECONDS;
+    this.reservationQueueLimit = env.RESERVATION_QUEUE_LIMIT;
     this.rateLimitPerMinute = env.RATE_LIMIT_PER_MINUTE;
     this.loginRateLimitPerMinute = env.LOGIN_RATE_LIMIT_PER_MINUTE;
     this.trustedProxies = env.TRUSTED_PROXIES;

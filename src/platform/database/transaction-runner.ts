@@ -6,12 +6,12 @@ import { type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
 import { Metrics } from '../metrics/metrics';
 import { databaseFailureOf } from './database-errors';
+import { together } from './together';
 import { isPoolExhausted } from './typeorm-options';
 import type { Tx } from './tx';
 
 const MAX_TRIES = 3;
 const LONGEST_PAUSE_MS = 50;
-const LOCAL_TIMEOUTS = "SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '10s'";
 
 /** Work found under its locks that what it had read before them is no longer so: it must start again. */
 export class StaleRead extends Error {}
@@ -26,6 +26,27 @@ export function afterCommit(tx: Tx, effect: () => void): void {
   } else {
     afterCommits.set(tx, [effect]);
   }
+}
+
+/** What is sent right before COMMIT, and the first of it that failed before it was sent. */
+interface LastStatements {
+  readonly all: Promise<unknown>;
+  unsent?: { readonly error: unknown };
+}
+
+const lastStatements = new WeakMap<EntityManager, LastStatements>();
+
+/**
+ * Statements that have been sent, and whose results nothing in this transaction needs: COMMIT follows them in the same
+ * round trip. If one of them fails, the transaction does.
+ */
+export function commitWith(tx: Tx, statements: readonly Promise<unknown>[]): void {
+  const last: LastStatements = { all: together(statements) };
+  for (const statement of statements) {
+    statement.catch((error: unknown) => (last.unsent ??= { error }));
+  }
+  last.all.catch(() => undefined);
+  lastStatements.set(tx, last);
 }
 
 /** The only place where a connection is taken and a transaction opened. */
@@ -91,8 +112,7 @@ export class TransactionRunner {
 
   private async commitWork<T>(runner: QueryRunner, work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
-      await runner.startTransaction();
-      await runner.query(LOCAL_TIMEOUTS);
+      await begin(runner);
       const result = await work(runner.manager as Tx);
       await commit(runner);
       await runner.release();
@@ -114,13 +134,33 @@ export class TransactionRunner {
   }
 }
 
+/** Sends START TRANSACTION, and leaves it to the first statement to wait: both share a round trip. */
+async function begin(runner: QueryRunner): Promise<void> {
+  // Outside a transaction nothing may be sent: without a connection the next statement fails.
+  runner.startTransaction().catch(() => discard(runner));
+  await sent();
+}
+
 async function commit(runner: QueryRunner): Promise<void> {
-  try {
-    await runner.commitTransaction();
-  } catch (error) {
-    // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
-    throw databaseFailureOf(error) === 'unavailable' ? new OutcomeUnknown(error) : error;
+  const last = lastStatements.get(runner.manager);
+  await sent();
+  // No answer can have come yet: what has failed by now was never sent, so the server knows nothing of the failure.
+  if (last?.unsent) {
+    throw last.unsent.error;
   }
+  const [statements, commit] = await Promise.allSettled([last?.all, runner.commitTransaction()]);
+  if (statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable') {
+    throw statements.reason;
+  }
+  if (commit.status === 'rejected') {
+    // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
+    throw databaseFailureOf(commit.reason) === 'unavailable' ? new OutcomeUnknown(commit.reason) : commit.reason;
+  }
+}
+
+/** When every statement is on the wire that TypeORM was given, some promises away from the driver. */
+function sent(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /**

@@ -5,6 +5,8 @@ import { type DataSource, DefaultNamingStrategy, type DataSourceOptions } from '
 export const APPLICATION_NAME = 'holdfast';
 /** How long a request waits for a connection of the pool before it is refused. */
 const POOL_WAIT_MS = 10_000;
+/** How long a statement waits for a lock that another transaction holds. */
+const LOCK_WAIT_MS = 3_000;
 
 /** Entities are camelCase, columns snake_case; a column says its name only where that rule does not give it. */
 class SnakeCaseNames extends DefaultNamingStrategy {
@@ -28,13 +30,14 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
     connectTimeoutMS: POOL_WAIT_MS,
     installExtensions: false,
     logging: false,
-    extra: { keepAlive: true, ...(statementTimeoutMs > 0 && timeouts(statementTimeoutMs)) },
+    // Statements that are sent without waiting for each other's results share a round trip.
+    extra: { keepAlive: true, pipeline: true, ...(statementTimeoutMs > 0 && timeouts(statementTimeoutMs)) },
   };
 }
 
 /** The server ends a statement that takes too long; a server that does not even do that is not waited for either. */
 function timeouts(statementMs: number): object {
-  return { statement_timeout: statementMs, query_timeout: statementMs + 2_000 };
+  return { lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, query_timeout: statementMs + 2_000 };
 }
 
 export interface PoolUse {

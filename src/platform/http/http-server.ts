@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ClsServiceManager } from 'nestjs-cls';
 import secureJson from 'secure-json-parse';
-import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import { isUUID } from 'class-validator';
+import { uuidv7 } from 'uuidv7';
 import type { AppConfig } from '../config/app-config';
 import type { ContextStore } from '../context/request-context';
 import { MalformedJson, PayloadTooLarge, ValidationFailed } from '../errors/domain-errors';
@@ -12,6 +13,7 @@ import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
 import { actorName } from '../security/actor';
 import type { AccessTokens } from '../security/access-tokens';
+import { wrapAnswers } from './envelope';
 import { refuseOtherMethods } from './method-not-allowed';
 
 const BODY_LIMIT_BYTES = 256 * 1024;
@@ -53,6 +55,7 @@ export function createHttpServer(config: AppConfig, tokens: AccessTokens, metric
   });
   openContexts(server, tokens);
   readJsonBodies(server);
+  wrapAnswers(server);
   refuseOtherMethods(server);
   server.addHook('onResponse', (request, reply, done) => {
     observe(request, reply, metrics);
@@ -64,7 +67,7 @@ export function createHttpServer(config: AppConfig, tokens: AccessTokens, metric
 
 /** A request's own id is taken over when it is a UUID, in the lower case that PostgreSQL gives it back in. */
 function requestIdFrom(header: string | string[] | undefined): string {
-  return typeof header === 'string' && isUuid(header) ? header.toLowerCase() : uuidv7();
+  return typeof header === 'string' && isUUID(header) ? header.toLowerCase() : uuidv7();
 }
 
 function openContexts(server: FastifyInstance, tokens: AccessTokens): void {

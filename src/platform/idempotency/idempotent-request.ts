@@ -15,12 +15,14 @@ export interface IdempotentRequest {
   readonly body: unknown;
   /** The status that a success of this route has. */
   readonly status: number;
+  /** Whether the caller has hung up, so that nobody will read the answer. */
+  readonly isAbandoned: () => boolean;
 }
 
 /** @throws InvalidIdempotencyKey */
 export const Idempotency = createParamDecorator((_: unknown, context: ExecutionContext): IdempotentRequest => {
   const http = context.switchToHttp();
-  const { headers, actor, method, url, body } = http.getRequest<FastifyRequest>();
+  const { headers, actor, method, url, body, raw } = http.getRequest<FastifyRequest>();
   return {
     key: keyFrom(headers['idempotency-key']),
     caller: actor?.id ?? 'anonymous',
@@ -28,6 +30,7 @@ export const Idempotency = createParamDecorator((_: unknown, context: ExecutionC
     path: pathOf(url).replace(/\/+$/, ''),
     body,
     status: http.getResponse<FastifyReply>().statusCode,
+    isAbandoned: () => raw.socket.destroyed,
   };
 });
 

@@ -4,6 +4,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** What becomes of reservations; all of them are shown from the start, so that a rate over them is right. */
 const OUTCOMES = ['created', 'short', 'committed', 'cancelled', 'expired'];
 
+const SHORT_TIMES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 /** Everything that `/metrics` shows. Durations are in seconds. */
 @Injectable()
 export class Metrics {
@@ -43,9 +45,55 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly batchSize = new Histogram({
+    name: 'holdfast_batch_requests',
+    help: 'Requests that one batch of the group commit decided together.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128],
+    registers: [this.registry],
+  });
+
+  readonly batchDuration = new Histogram({
+    name: 'holdfast_batch_duration_seconds',
+    help: 'Time from the start of a batch to its last answer.',
+    buckets: SHORT_TIMES,
+    registers: [this.registry],
+  });
+
+  readonly queueWait = new Histogram({
+    name: 'holdfast_queue_wait_seconds',
+    help: 'Time that a request waited for its batch to start.',
+    buckets: SHORT_TIMES,
+    registers: [this.registry],
+  });
+
+  readonly lockWait = new Histogram({
+    name: 'holdfast_batch_lock_wait_seconds',
+    help: 'Time that a batch took to lock its idempotency keys and stock levels.',
+    buckets: SHORT_TIMES,
+    registers: [this.registry],
+  });
+
+  readonly overloadRefusals = new Counter({
+    name: 'holdfast_overload_refusals_total',
+    help: 'Requests refused because too many were waiting, or because they had waited too long.',
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     OUTCOMES.forEach((outcome) => this.reservations.inc({ outcome }, 0));
+  }
+
+  /** Shows how many requests wait for a batch; `count` is asked when somebody reads the metrics. */
+  watchQueue(count: () => number): void {
+    new Gauge({
+      name: 'holdfast_queue_requests',
+      help: 'Requests that wait for their batch.',
+      registers: [this.registry],
+      collect() {
+        this.set(count());
+      },
+    });
   }
 
   /** Shows the use of a connection pool; `use` is asked when somebody reads the metrics. */

@@ -1,0 +1,83 @@
+import { InsufficientStock } from '../../platform/errors/domain-errors';
+import { groupBy } from '../../platform/group-by';
+import { sumOfLines } from '../../platform/money';
+import { allocate, type Allotment, type Supply } from './allocation';
+import { assertWarehouses, currencyOf, type Line, type ProductOnSale, type Source } from './reservation-lines';
+
+/** One level's share of a hold, at the price of the moment. */
+export interface HeldItem extends Allotment {
+  readonly sku: string;
+  readonly name: string;
+  readonly unitPrice: string;
+}
+
+/** What a hold is to be: from which levels, and for how much. */
+export interface HoldDraft {
+  readonly items: HeldItem[];
+  readonly currency: string;
+  readonly totalAmount: string;
+}
+
+/** What is on sale, and from where. */
+export interface Assortment {
+  readonly products: ReadonlyMap<string, ProductOnSale>;
+  /** In the order of preference. */
+  readonly warehouses: ReadonlyMap<string, Source>;
+}
+
+/** What is available at one moment, and is taken from by one hold after the other. */
+export class Shelf {
+  private readonly supplies: ReadonlyMap<string, { -readonly [Key in keyof Supply]: Supply[Key] }[]>;
+
+  constructor(
+    private readonly assortment: Assortment,
+    levels: readonly Supply[],
+  ) {
+    const { warehouses } = assortment;
+    const rank = new Map([...warehouses.values()].filter((one) => one.isActive).map(({ id }, index) => [id, index]));
+    const inOrder = levels
+      .filter(({ warehouseId }) => rank.has(warehouseId))
+      .map(({ productId, warehouseId, available }) => ({ productId, warehouseId, available }))
+      .sort((left, right) => rank.get(left.warehouseId)! - rank.get(right.warehouseId)!);
+    this.supplies = groupBy(inOrder, (supply) => supply.productId);
+  }
+
+  /**
+   * Decides what a hold of these lines would be: all of them or none. Takes nothing.
+   * @throws NotFound, ValidationFailed, InsufficientStock with every short line
+   */
+  draft(lines: readonly Line[]): HoldDraft {
+    const { products, warehouses } = this.assortment;
+    const currency = currencyOf(lines, products);
+    assertWarehouses(lines, warehouses);
+    const productIds = new Set(lines.map(({ productId }) => productId));
+    const { allotments, shortages } = allocate(
+      lines,
+      [...productIds].flatMap((id) => this.supplies.get(id) ?? []),
+    );
+    if (shortages.length > 0) {
+      throw new InsufficientStock(shortages);
+    }
+    const items = allotments.sort(byLevel).map((allotment) => {
+      const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
+      return { ...allotment, sku, name, unitPrice };
+    });
+    return { items, currency, totalAmount: sumOfLines(items) };
+  }
+
+  /** Takes away what a draft of this shelf holds, so that the next one finds less. */
+  take({ items }: HoldDraft): void {
+    for (const { productId, warehouseId, quantity } of items) {
+      this.supplies.get(productId)!.find((supply) => supply.warehouseId === warehouseId)!.available -= quantity;
+    }
+  }
+}
+
+/** The one order in which items are shown, whoever asks. */
+function byLevel(left: Allotment, right: Allotment): number {
+  return compare(left.productId, right.productId) || compare(left.warehouseId, right.warehouseId);
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : Number(left > right);
+}

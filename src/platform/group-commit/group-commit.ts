@@ -1,0 +1,193 @@
+import { AsyncResource } from 'node:async_hooks';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { log } from '../logging/logger';
+import type { Metrics } from '../metrics/metrics';
+
+/** Large enough to share a commit among many, small enough that its rows are not locked for long. */
+const MAX_BATCH = 128;
+/** Batches under way at once, each on a connection: what one of them waits for does not stop the others. */
+const MAX_BATCHES = 2;
+/** Requests of all lanes that may wait, as a multiple of what one lane may have. */
+const TOTAL_LANES_FULL = 4;
+/** Past this a request is refused instead of taken into a batch: its caller has given up, or soon will. */
+const LONGEST_WAIT_MS = 10_000;
+
+/** Something to be done in the next batch. */
+export interface Job {
+  /** The names of what it needs alone: two batches that are under way at once have none of them in common. */
+  readonly lanes: readonly string[];
+  /** Whether nobody waits for it any more. */
+  readonly isAbandoned: () => boolean;
+}
+
+/** What became of one job: its result, or an error that is its own and concerns no other. */
+export type Verdict<Result> = { readonly result: Result } | { readonly error: unknown };
+
+export interface BatchMode {
+  /** Whether to wait for locks that others hold. When a batch has waited in vain, its parts do not wait again. */
+  readonly isPatient: boolean;
+}
+
+/** Does the jobs in their order, all in one transaction, and says what became of each. */
+export type BatchWork<J, Result> = (jobs: readonly J[], mode: BatchMode) => Promise<Verdict<Result>[]>;
+
+interface Waiting<J, Result> {
+  readonly job: J;
+  readonly since: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Group commit: while a batch is under way, the jobs that arrive wait; the next batch takes them all. So the price of a
+ * transaction is shared by as many as there are, and a lone job waits for nothing. Jobs of one lane are done in the
+ * order of their arrival, by one batch at a time; lanes that are free pass those that are not.
+ */
+export class GroupCommit<J extends Job, Result> {
+  private waiting: Waiting<J, Result>[] = [];
+  private readonly waitingIn = new Map<string, number>();
+  private readonly busy = new Set<string>();
+  private underWay = 0;
+  private isScheduled = false;
+  // A batch is nobody's: what it runs in must not be the context of the request that happened to start it.
+  private readonly outside = new AsyncResource('GroupCommit');
+
+  constructor(
+    private readonly work: BatchWork<J, Result>,
+    private readonly laneLimit: number,
+    private readonly metrics: Metrics,
+  ) {}
+
+  get length(): number {
+    return this.waiting.length;
+  }
+
+  /**
+   * Resolves with the job's own result when its transaction is committed.
+   * @throws Overloaded at once if too many wait, or if it waited too long; what the work says or throws for it
+   */
+  submit(job: J): Promise<Result> {
+    if (this.isFull(job)) {
+      this.metrics.overloadRefusals.inc();
+      return Promise.reject(new Overloaded());
+    }
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ job, since: performance.now(), resolve, reject });
+      this.count(job, 1);
+      this.schedule();
+    });
+  }
+
+  private isFull({ lanes }: J): boolean {
+    return (
+      this.waiting.length >= this.laneLimit * TOTAL_LANES_FULL ||
+      lanes.some((lane) => (this.waitingIn.get(lane) ?? 0) >= this.laneLimit)
+    );
+  }
+
+  private count({ lanes }: J, change: 1 | -1): void {
+    for (const lane of lanes) {
+      const waiting = (this.waitingIn.get(lane) ?? 0) + change;
+      if (waiting === 0) {
+        this.waitingIn.delete(lane);
+      } else {
+        this.waitingIn.set(lane, waiting);
+      }
+    }
+  }
+
+  /** Not at once, but when the event loop comes round: whatever arrived together goes together. */
+  private schedule(): void {
+    if (!this.isScheduled && this.underWay < MAX_BATCHES) {
+      this.isScheduled = true;
+      this.outside.runInAsyncScope(setImmediate, undefined, () => this.start());
+    }
+  }
+
+  private start(): void {
+    this.isScheduled = false;
+    while (this.underWay < MAX_BATCHES) {
+      const batch = this.takeBatch();
+      if (batch.length === 0) {
+        return;
+      }
+      void this.run(batch);
+    }
+  }
+
+  /** The oldest that may go now. Who must wait keeps its lanes for itself, so that nobody overtakes it there. */
+  private takeBatch(): Waiting<J, Result>[] {
+    const batch: Waiting<J, Result>[] = [];
+    const rest: Waiting<J, Result>[] = [];
+    const kept = new Set(this.busy);
+    for (const waiting of this.waiting) {
+      const { lanes } = waiting.job;
+      if (batch.length === MAX_BATCH || lanes.some((lane) => kept.has(lane))) {
+        lanes.forEach((lane) => kept.add(lane));
+        rest.push(waiting);
+        continue;
+      }
+      this.count(waiting.job, -1);
+      if (this.isWorthDoing(waiting)) {
+        batch.push(waiting);
+      }
+    }
+    this.waiting = rest;
+    return batch;
+  }
+
+  private isWorthDoing({ job, since, reject }: Waiting<J, Result>): boolean {
+    const isLate = performance.now() - since > LONGEST_WAIT_MS;
+    if (isLate || job.isAbandoned()) {
+      this.metrics.overloadRefusals.inc(Number(isLate));
+      reject(new Overloaded());
+      return false;
+    }
+    return true;
+  }
+
+  private async run(batch: readonly Waiting<J, Result>[]): Promise<void> {
+    const startedAt = performance.now();
+    const lanes = new Set(batch.flatMap(({ job }) => job.lanes));
+    this.underWay += 1;
+    lanes.forEach((lane) => this.busy.add(lane));
+    this.metrics.batchSize.observe(batch.length);
+    batch.forEach(({ since }) => this.metrics.queueWait.observe((startedAt - since) / 1000));
+    const answers = await this.settle(batch, { isPatient: true });
+    this.metrics.batchDuration.observe((performance.now() - startedAt) / 1000);
+    lanes.forEach((lane) => this.busy.delete(lane));
+    this.underWay -= 1;
+    // The database is to have its next batch before all these answers are written.
+    this.start();
+    setImmediate(() => answers.forEach((answer) => answer()));
+  }
+
+  /** Gives the calls that answer everybody; never throws. What fails as a whole is tried again in halves, down to the culprit. */
+  private async settle(batch: readonly Waiting<J, Result>[], mode: BatchMode): Promise<(() => void)[]> {
+    try {
+      const verdicts = await this.work(
+        batch.map(({ job }) => job),
+        mode,
+      );
+      return batch.map((waiting, index) => () => answer(waiting, verdicts[index]!));
+    } catch (error) {
+      const isForAll = error instanceof DatabaseUnavailable || error instanceof OutcomeUnknown;
+      if (isForAll || batch.length === 1) {
+        return batch.map((waiting) => () => answer(waiting, { error }));
+      }
+      log.warn({ err: error, requests: batch.length }, 'a batch failed; trying it again in halves');
+      const isPatient = mode.isPatient && !(error instanceof Overloaded);
+      const middle = batch.length >> 1;
+      const first = await this.settle(batch.slice(0, middle), { isPatient });
+      return [...first, ...(await this.settle(batch.slice(middle), { isPatient }))];
+    }
+  }
+}
+
+function answer<J, Result>({ resolve, reject }: Waiting<J, Result>, verdict: Verdict<Result>): void {
+  if ('error' in verdict) {
+    reject(verdict.error);
+  } else {
+    resolve(verdict.result);
+  }
+}

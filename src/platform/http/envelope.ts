@@ -1,0 +1,33 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Answer } from './answer';
+import { Page } from './page';
+
+/**
+ * Puts what handlers return into the envelope `{ request_id, data, page? }`, and an Answer's extras into headers. What
+ * is text already, a problem document or the metrics, never comes here.
+ */
+export function wrapAnswers(server: FastifyInstance): void {
+  server.addHook('preSerialization', (_request, reply, result, done) => done(null, envelope(result, reply)));
+}
+
+function envelope(result: unknown, reply: FastifyReply): object {
+  const request_id = reply.request.id;
+  if (result instanceof Page) {
+    return { request_id, data: result.items, page: { limit: result.limit, next_cursor: result.nextCursor } };
+  }
+  if (!(result instanceof Answer)) {
+    return { request_id, data: result };
+  }
+  const { location, version, isReplay } = result.extras;
+  const data: unknown = result.data;
+  if (location !== undefined) {
+    void reply.header('Location', location);
+  }
+  if (version !== undefined) {
+    void reply.header('ETag', `"${version}"`);
+  }
+  if (isReplay) {
+    void reply.header('Idempotent-Replayed', 'true');
+  }
+  return { request_id, data };
+}

@@ -1,0 +1,121 @@
+import { createHmac } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import stringify from 'safe-stable-stringify';
+import type { EntityManager } from 'typeorm';
+import type { Tx } from '../database/tx';
+import { IdempotencyKeyReused } from '../errors/domain-errors';
+import { Answer } from '../http/answer';
+import { Secrets } from '../security/secrets';
+import type { IdempotencyKey } from './idempotency-key.entity';
+import type { IdempotentRequest } from './idempotent-request';
+
+export const RETENTION = "interval '24 hours'";
+
+/** A request that has a key. */
+export interface KeyedRequest {
+  /** Equal for two requests with one key of one caller, method and path, and for no others. */
+  readonly identity: string;
+  /** Equal for two requests that ask the same. */
+  readonly fingerprint: string;
+  readonly caller: string;
+  readonly method: string;
+  readonly path: string;
+  readonly key: string;
+  /** The status that its success has. */
+  readonly status: number;
+}
+
+type Identity = Pick<IdempotencyKey, 'caller' | 'method' | 'path' | 'key'>;
+
+/** What the first request with a key was answered. */
+export type StoredAnswer = Pick<IdempotencyKey, 'fingerprint' | 'body' | 'location'>;
+
+const ASKED = 'json_populate_recordset(NULL::idempotency_keys, $1)';
+const IS_ASKED =
+  '(held.caller, held.method, held.path, held.key) = (asked.caller, asked.method, asked.path, asked.key)';
+
+/**
+ * Takes keys, or takes them over when their 24 hours are past. While another transaction holds one uncommitted this
+ * waits; if that one rolls back the key is ours, if it commits there is no row and its answer can be read. In the order
+ * of the keys, so that two transactions which want the same ones queue up.
+ */
+const CLAIM = `
+  INSERT INTO idempotency_keys AS held (caller, method, path, key, fingerprint)
+  SELECT caller, method, path, key, fingerprint FROM ${ASKED} ORDER BY caller, method, path, key
+  ON CONFLICT (caller, method, path, key) DO UPDATE
+    SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, location = NULL, created_at = clock_timestamp()
+    WHERE held.created_at < clock_timestamp() - ${RETENTION}
+  RETURNING caller, method, path, key`;
+
+const RECALL = `
+  SELECT held.caller, held.method, held.path, held.key, held.fingerprint, held.body, held.location
+  FROM ${ASKED} AS asked JOIN idempotency_keys AS held ON ${IS_ASKED}
+  WHERE held.status IS NOT NULL AND held.created_at >= clock_timestamp() - ${RETENTION}`;
+
+const STORE = `
+  UPDATE idempotency_keys AS held
+  SET fingerprint = asked.fingerprint, status = asked.status, body = asked.body, location = asked.location
+  FROM ${ASKED} AS asked WHERE ${IS_ASKED}`;
+
+const RELEASE = `DELETE FROM idempotency_keys AS held USING ${ASKED} AS asked WHERE ${IS_ASKED}`;
+
+/** The table of idempotency keys: each method is one statement for any number of requests. */
+@Injectable()
+export class IdempotencyKeys {
+  constructor(private readonly secrets: Secrets) {}
+
+  /** Undefined if the caller gave no key. */
+  keyed({ key, caller, method, path, body, status }: IdempotentRequest): KeyedRequest | undefined {
+    if (key === undefined) {
+      return undefined;
+    }
+    const identity = identityOf({ caller, method, path, key });
+    return { identity, fingerprint: this.fingerprintOf(body), caller, method, path, key, status };
+  }
+
+  /** The committed answers of earlier requests, by identity. */
+  async recall(manager: EntityManager, requests: readonly KeyedRequest[]): Promise<Map<string, StoredAnswer>> {
+    const rows = await send<Identity & StoredAnswer>(manager, RECALL, requests);
+    return new Map(rows.map((row) => [identityOf(row), row]));
+  }
+
+  /** The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. */
+  async claimTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<Set<string>> {
+    return new Set((await send<Identity>(tx, CLAIM, requests)).map(identityOf));
+  }
+
+  /** Keeps the answers of requests whose keys were claimed. */
+  async storeTx(tx: Tx, answers: readonly (readonly [KeyedRequest, Answer<object>])[]): Promise<void> {
+    const rows = answers.map(([request, { data, extras }]) => ({ ...request, body: data, location: extras.location }));
+    await send(tx, STORE, rows);
+  }
+
+  /** Gives back keys that were claimed for what then failed, in a transaction that goes on. */
+  async releaseTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<void> {
+    await send(tx, RELEASE, requests);
+  }
+
+  /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
+  private fingerprintOf(body: unknown): string {
+    return createHmac('sha256', this.secrets.fingerprintKey)
+      .update(stringify(body) ?? '')
+      .digest('base64url');
+  }
+}
+
+/** The first answer again. @throws IdempotencyKeyReused if another body was asked for then */
+export function replay<T>(request: KeyedRequest, first: StoredAnswer): Answer<T> {
+  if (first.fingerprint !== request.fingerprint) {
+    throw new IdempotencyKeyReused();
+  }
+  const { version } = first.body as { version?: number };
+  return new Answer(first.body as T, { location: first.location ?? undefined, version, isReplay: true });
+}
+
+function identityOf({ caller, method, path, key }: Identity): string {
+  return `${caller} ${method} ${path} ${key}`;
+}
+
+async function send<Row>(manager: EntityManager, sql: string, rows: readonly object[]): Promise<Row[]> {
+  return rows.length === 0 ? [] : manager.query<Row[]>(sql, [JSON.stringify(rows)]);
+}

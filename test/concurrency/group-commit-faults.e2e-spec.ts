@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto';
+import type { Api, Reply } from '../support/api';
+import { inOneBatch, LOCK_LEVELS, metricOf } from '../support/batches';
+import { aProduct, aReservation, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { tally, whileLocked } from '../support/race';
+import { startTestApp, type TestApp } from '../support/test-app';
+
+/** A lock is waited for 3 s, once. */
+const ONE_WAIT_MS = 5_500;
+
+/** Raises when a row of a poisoned request is written, at once or only at COMMIT. */
+const TRIGGERS = `
+  CREATE TABLE poison (request_id uuid, moment text);
+  CREATE FUNCTION fail_if_poisoned() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF EXISTS (SELECT FROM poison WHERE request_id = NEW.request_id AND moment = TG_ARGV[0]) THEN
+      RAISE EXCEPTION 'the inside of the house';
+    END IF;
+    RETURN NEW;
+  END $$;
+  CREATE TRIGGER fail_at_once BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('insert');
+  CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('commit')`;
+
+const created = (test: TestApp): Promise<number> => metricOf(test, 'holdfast_reservations_total{outcome="created"}');
+
+describe('One request that makes its batch fail', () => {
+  let test: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp({ LOG_LEVEL: 'fatal' });
+    await test.database.query(TRIGGERS);
+  });
+  afterEach(() => expectReconciled(test));
+  afterAll(() => test.close());
+
+  it.each(['insert', 'commit'])(
+    'fails alone, and leaves nothing behind, when it is its %s that fails',
+    async (moment) => {
+      const product = await aProduct(test, { initial_stock: 30 });
+      const buyers = Array.from({ length: 20 }, (_, index) => ({
+        user: test.aUser(),
+        id: randomUUID(),
+        isOrder: index % 3 === 1,
+      }));
+      const culprit = buyers[13]!;
+      expect(culprit.isOrder).toBe(true);
+      const line = { product_id: product.id, quantity: 1 };
+      const buy = ({ user, id, isOrder }: (typeof buyers)[number]): Promise<Reply> => {
+        const headers = { 'X-Request-Id': id, 'Idempotency-Key': id };
+        return isOrder
+          ? user.post('/api/orders', { items: [line] }, headers)
+          : user.post('/api/reservations', line, headers);
+      };
+      await test.database.query('INSERT INTO poison VALUES ($1, $2)', [culprit.id, moment]);
+      const before = await created(test);
+
+      const { replies, written } = await inOneBatch(
+        test,
+        buyers.map((buyer) => () => buy(buyer)),
+      );
+      expect(tally(replies)).toEqual({ '201': 19, '500 internal_error': 1 });
+      expect(replies[13]!.status).toBe(500);
+      expect(replies[13]!.body.request_id).toBe(culprit.id);
+      expect(replies[13]!.text).not.toMatch(/inside|poison|trigger|SQL/);
+      expect(written).toEqual({
+        ...{ reservations: 19, reservation_items: 19, orders: 6, order_items: 6 },
+        ...{ stock_movements: 19, audit_logs: 25, idempotency_keys: 19 },
+      });
+      expect(await stockOf(test, product.id)).toEqual({ available: 11, reserved: 19, total: 30 });
+      const traces = await test.database.query(
+        `SELECT FROM idempotency_keys WHERE key = $1::text UNION ALL
+       SELECT FROM orders WHERE user_id = $2 UNION ALL SELECT FROM reservations WHERE user_id = $2`,
+        [culprit.id, culprit.user.userId],
+      );
+      expect(traces).toEqual([]);
+      // The two that kept everything waiting were created as well.
+      expect(await created(test)).toBe(before + 21);
+
+      await test.database.query('DELETE FROM poison');
+      const again = await buy(culprit);
+      expect([again.status, again.headers['idempotent-replayed']]).toEqual([201, undefined]);
+    },
+  );
+});
+
+describe('A level that an outsider holds for longer than a lock is waited for', () => {
+  let test: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp({ LOG_LEVEL: 'fatal' });
+  });
+  afterEach(() => expectReconciled(test));
+  afterAll(() => test.close());
+
+  it('costs those their answer who want it, once and for all of them, and nobody else', async () => {
+    const [held, free] = [await aProduct(test), await aProduct(test)];
+    const [key, users] = [randomUUID(), Array.from({ length: 9 }, () => test.aUser())];
+    const buy = (user: Api, ...products: { id: string }[]): Promise<Reply> => {
+      const items = products.map(({ id }) => ({ product_id: id, quantity: 1 }));
+      return user.post('/api/reservations', { items }, { 'Idempotency-Key': key });
+    };
+    const wanted = users.map((_, index) => [[held], [free], [held, free]][index % 3]!);
+    const attempts = users.map((user, index) => () => buy(user, ...wanted[index]!));
+    let running: ReturnType<typeof inOneBatch<Reply>> | undefined;
+    const startedAt = performance.now();
+    const { replies, written } = await whileLocked(
+      test.database,
+      { sql: LOCK_LEVELS, values: [held.id], meanwhile: () => running! },
+      () => (running = inOneBatch(test, attempts)),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(ONE_WAIT_MS);
+    const refused = replies.filter((_, index) => index % 3 !== 1);
+    expect(replies.filter((_, index) => index % 3 === 1).map(({ status }) => status)).toEqual([201, 201, 201]);
+    expect(tally(refused)).toEqual({ '503 overloaded': 6 });
+    expect(refused.map(({ headers }) => headers['retry-after'])).toEqual(refused.map(() => '1'));
+    expect(written).toEqual({
+      ...{ reservations: 3, reservation_items: 3, stock_movements: 3, audit_logs: 3, idempotency_keys: 3 },
+    });
+    expect(await stockOf(test, held.id)).toEqual({ available: 10, reserved: 0, total: 10 });
+    expect(await stockOf(test, free.id)).toEqual({ available: 7, reserved: 3, total: 10 });
+
+    const again = await Promise.all(attempts.map((attempt) => attempt()));
+    expect(tally(again)).toEqual({ '201': 9 });
+    expect(again.map(({ headers }) => headers['idempotent-replayed'])).toEqual(
+      again.map((_, index) => (index % 3 === 1 ? 'true' : undefined)),
+    );
+    expect(await stockOf(test, held.id)).toEqual({ available: 4, reserved: 6, total: 10 });
+  });
+
+  it('costs no more than that if it is overdue holds that cannot be expired for it', async () => {
+    const [soldOut, free] = [await aProduct(test, { initial_stock: 1 }), await aProduct(test)];
+    await letTimePass(test, (await aReservation(test.aUser(), soldOut.id)).id);
+    const attempts = [soldOut, free, soldOut, free].map(
+      ({ id }) =>
+        () =>
+          test.aUser().post('/api/reservations', { product_id: id, quantity: 1 }),
+    );
+    let running: ReturnType<typeof inOneBatch<Reply>> | undefined;
+    const startedAt = performance.now();
+    const { replies } = await whileLocked(
+      test.database,
+      { sql: LOCK_LEVELS, values: [soldOut.id], meanwhile: () => running! },
+      () => (running = inOneBatch(test, attempts)),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(ONE_WAIT_MS);
+    expect([replies[1]!.status, replies[3]!.status]).toEqual([201, 201]);
+    // It is not known whether they could have had the piece; it is known that they did not get it.
+    for (const { status } of [replies[0]!, replies[2]!]) {
+      expect([409, 503]).toContain(status);
+    }
+    expect(await stockOf(test, soldOut.id)).toEqual({ available: 1, reserved: 0, total: 1 });
+    expect((await attempts[0]!()).status).toBe(201);
+  });
+});
