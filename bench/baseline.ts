@@ -2,7 +2,7 @@ import { Client } from 'pg';
 import { uuidv7 } from 'uuidv7';
 import type { Worker } from './load';
 
-const MAIN = '00000000-0000-7000-8000-000000000001';
+export const MAIN = '00000000-0000-7000-8000-000000000001';
 
 /**
  * What a shop does today, at its plainest: one transaction for one reservation, six statements between BEGIN and COMMIT,

@@ -9,8 +9,12 @@ export interface Duration {
 /** Does the same thing over and over, one after the other; says how it went. */
 export type Worker = () => Promise<string>;
 
-/** Lets workers run side by side, each as fast as it can, and measures them. */
-export async function measure(workers: readonly Worker[], { warmUpSeconds, seconds }: Duration): Promise<Sample> {
+/** Lets workers run side by side, each as fast as it can, and measures them; `size` is what one of their steps counts. */
+export async function measure(
+  workers: readonly Worker[],
+  { warmUpSeconds, seconds }: Duration,
+  size = 1,
+): Promise<Sample> {
   const begin = performance.now();
   const end = begin + (warmUpSeconds + seconds) * 1000;
   const recorder = new Recorder(begin + warmUpSeconds * 1000);
@@ -20,7 +24,7 @@ export async function measure(workers: readonly Worker[], { warmUpSeconds, secon
     }
   };
   await Promise.all(workers.map(run));
-  return recorder.sample(seconds);
+  return recorder.sample(seconds, size);
 }
 
 /**

@@ -23,10 +23,17 @@ export class Recorder {
     }
   }
 
-  sample(seconds: number): Sample {
+  /** @param size how many things one recorded operation does */
+  sample(seconds: number, size = 1): Sample {
     const sorted = this.latencies.sort((left, right) => left - right);
     const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-    return { rate: sorted.length / seconds, p50: at(0.5), p95: at(0.95), p99: at(0.99), outcomes: this.outcomes };
+    return {
+      rate: (sorted.length * size) / seconds,
+      p50: at(0.5),
+      p95: at(0.95),
+      p99: at(0.99),
+      outcomes: this.outcomes,
+    };
   }
 }
 

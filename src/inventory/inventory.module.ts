@@ -4,6 +4,7 @@ import { ProductsController } from './products/products.controller';
 import { ProductsService } from './products/products.service';
 import { HoldBatches } from './reservations/hold-batches';
 import { HoldLanes } from './reservations/hold-lanes';
+import { HoldWriter } from './reservations/hold-writer';
 import { ReservationEndings } from './reservations/reservation-endings';
 import { ReservationExpiry } from './reservations/reservation-expiry';
 import { ReservationExpiryHook } from './reservations/reservation-expiry-listener';
@@ -29,6 +30,7 @@ import { WarehousesService } from './warehouses/warehouses.service';
     ReservationHolds,
     ReservationEndings,
     ReservationExpiry,
+    HoldWriter,
     HoldBatches,
     HoldLanes,
     ReservationsReader,

@@ -1,34 +1,38 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import type { AuditEntry } from '../../audit/audit-action';
-import { AuditService } from '../../audit/audit.service';
-import type { Cause } from '../../platform/context/request-context';
-import { insertRows, rowsOf } from '../../platform/database/insert-rows';
 import { together } from '../../platform/database/together';
-import { commitWith, StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
+import { StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { InsufficientStock } from '../../platform/errors/domain-errors';
+import { DatabaseUnavailable, OutcomeUnknown } from '../../platform/errors/domain-errors';
 import type { BatchMode } from '../../platform/group-commit/group-commit';
-import { groupBy } from '../../platform/group-by';
-import type { Answer } from '../../platform/http/answer';
 import { IdempotencyKeys, type KeyedRequest } from '../../platform/idempotency/idempotency-keys';
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Metrics } from '../../platform/metrics/metrics';
-import { type Posting, StockLedger } from '../stock/stock-ledger';
 import { type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
-import { type Decision, decide, judgeAtSight, replayed } from './hold-decision';
-import type { HeldReservation, HoldJob, HoldVerdict, MadeHold } from './hold-job';
+import { assertNoneOverdue, decide, judgeAtSight, replayed, shortageOf } from './hold-decision';
+import { type HoldJob, type HoldVerdict, keyedOf, productsOf } from './hold-job';
+import { HoldWriter } from './hold-writer';
+import { findLevels } from './overdue';
+import { type Assortment, Shelf } from './shelf';
 import { lookAt, type Sight } from './sight';
-import { ShortByOverdue, shortfallTx } from './overdue';
-import { Reservation, ReservationItem } from './reservation.entity';
-import { toReservationResponse } from './reservations.dto';
-import { type HoldDraft, Shelf } from './shelf';
 
 export interface HoldMode extends BatchMode {
   /** Whether a job that lacks what overdue holds may have ends the batch, so that they are expired first. */
   readonly countsOverdue: boolean;
 }
+
+/** Some jobs for which a transaction is opened. */
+interface Round {
+  readonly jobs: readonly HoldJob[];
+  readonly sight: Sight;
+  readonly mode: HoldMode;
+  /** What an earlier transaction decided for them, of which it is not known whether it took effect. */
+  readonly unsure?: Map<HoldJob, HoldVerdict>;
+}
+
+/** For keys; levels that are locked are skipped. */
+const IMPATIENTLY = `SET LOCAL lock_timeout = '100ms'`;
 
 /**
  * Decides requests to hold stock, many at a time. First it looks, without a lock: who repeats what was answered, asks
@@ -40,8 +44,7 @@ export class HoldBatches {
   constructor(
     private readonly transactions: TransactionRunner,
     private readonly keys: IdempotencyKeys,
-    private readonly ledger: StockLedger,
-    private readonly audit: AuditService,
+    private readonly writer: HoldWriter,
     private readonly metrics: Metrics,
   ) {}
 
@@ -52,33 +55,77 @@ export class HoldBatches {
 
   /** @throws ShortByOverdue if `mode` lets overdue holds count and a job needs them; then nothing was changed */
   async attempt(jobs: readonly HoldJob[], mode: HoldMode): Promise<HoldVerdict[]> {
-    const sight = await this.transactions.read((manager) => this.look(manager, jobs));
-    const verdicts = judgeAtSight(jobs, sight, mode.countsOverdue);
+    const { sight, verdicts } = await this.transactions.read((manager) => this.look(manager, jobs, mode));
     const open = jobs.filter((job) => !verdicts.has(job));
     if (open.length > 0) {
-      const decided = await this.transactions.run((tx) => this.holdTx(tx, open, sight, mode));
+      const decided = await this.hold({ jobs: open, sight, mode });
       decided.forEach((verdict, job) => verdicts.set(job, verdict));
     }
-    this.countOutcomes([...verdicts.values()]);
+    this.countOutcomes(verdicts.values());
     return jobs.map((job) => verdicts.get(job)!);
   }
 
-  private async look(manager: EntityManager, jobs: readonly HoldJob[]): Promise<Sight> {
+  private async look(
+    manager: EntityManager,
+    jobs: readonly HoldJob[],
+    { countsOverdue }: HoldMode,
+  ): Promise<{ sight: Sight; verdicts: Map<HoldJob, HoldVerdict> }> {
     const [seen, answered] = await together([
       lookAt(manager, productsOf(jobs)),
       // After the levels: if a key is not there yet, its first request had taken no stock when they were read.
       this.keys.recall(manager, keyedOf(jobs)),
     ]);
-    return { ...seen, answered };
+    const verdicts = judgeAtSight(jobs, { ...seen, answered });
+    const short = jobs.filter((job) => shortageOf(verdicts.get(job)));
+    if (countsOverdue && short.length > 0) {
+      const closer = await this.lookCloser(manager, short, seen.assortment);
+      short.forEach((job) => verdicts.delete(job));
+      closer.forEach((verdict, job) => verdicts.set(job, verdict));
+    }
+    return { sight: { ...seen, answered }, verdicts };
   }
 
-  private async holdTx(
-    tx: Tx,
-    jobs: readonly HoldJob[],
-    sight: Sight,
-    mode: HoldMode,
+  /** Judges anew who seems to fall short, now by levels and overdue holds of one moment. @throws ShortByOverdue */
+  private async lookCloser(
+    manager: EntityManager,
+    short: readonly HoldJob[],
+    assortment: Assortment,
   ): Promise<Map<HoldJob, HoldVerdict>> {
+    const [levels, answered] = await together([
+      findLevels(manager, productsOf(short)),
+      this.keys.recall(manager, keyedOf(short)),
+    ]);
+    const verdicts = judgeAtSight(short, { assortment, levels, answered });
+    assertNoneOverdue(verdicts, levels);
+    return verdicts;
+  }
+
+  /** In one transaction, which is begun once more if its connection is lost. @throws OutcomeUnknown if that is lost too */
+  private async hold(round: Round): Promise<Map<HoldJob, HoldVerdict>> {
+    let decided: Map<HoldJob, HoldVerdict> | undefined;
+    try {
+      return await this.transactions.run(async (tx) => (decided = await this.holdTx(tx, round)));
+    } catch (error) {
+      if (error instanceof DatabaseUnavailable) {
+        return this.transactions.run((tx) => this.holdTx(tx, round));
+      }
+      if (!(error instanceof OutcomeUnknown)) {
+        throw error;
+      }
+      return this.transactions
+        .run((tx) => this.holdTx(tx, { ...round, unsure: decided }))
+        .catch(() => {
+          throw error;
+        });
+    }
+  }
+
+  private async holdTx(tx: Tx, { jobs, sight, mode, unsure }: Round): Promise<Map<HoldJob, HoldVerdict>> {
     const { claimed, ...locked } = await this.lockTx(tx, jobs, mode);
+    // Whoever had these levels locked has ended: either all the reservations of that transaction are there, or none.
+    if (unsure && (await hasReservationsTx(tx, jobs))) {
+      return unsure;
+    }
     const isClaimed = ({ keyed }: HoldJob): boolean => keyed === undefined || claimed.has(keyed.identity);
     const verdicts = await this.recallTx(
       tx,
@@ -86,12 +133,12 @@ export class HoldBatches {
     );
     const shelf = new Shelf(sight.assortment, locked.levels);
     const decision = decide(jobs.filter(isClaimed), shelf, lockedProducts(sight.levels, locked.levels));
-    if (mode.countsOverdue) {
-      await assertNoneOverdueTx(tx, decision.errors);
-    }
-    const answers = this.write(tx, decision, locked);
-    answers.forEach((result, job) => verdicts.set(job, { result }));
     decision.errors.forEach((error, job) => verdicts.set(job, { error }));
+    if (mode.countsOverdue) {
+      await assertNoneOverdueTx(tx, verdicts);
+    }
+    const answers = this.writer.write(tx, decision, locked);
+    answers.forEach((result, job) => verdicts.set(job, { result }));
     decision.repeats.forEach((first, job) => {
       const { data: body, extras } = answers.get(first)!;
       const { fingerprint } = first.keyed!;
@@ -107,8 +154,10 @@ export class HoldBatches {
     { isPatient }: HoldMode,
   ): Promise<LockedLevels & { claimed: Set<string> }> {
     const startedAt = performance.now();
+    const patience = isPatient ? undefined : tx.query(IMPATIENTLY);
     const claim = this.keys.claimTx(tx, keyedOf(jobs));
-    const [claimed, { levels, now }] = await together([
+    const [, claimed, { levels, now }] = await together([
+      patience,
       jobs.length === 1 ? claim.catch(orInProgress) : claim,
       lockLevelsOf(tx, productsOf(jobs), { skipLocked: !isPatient }),
     ]);
@@ -130,66 +179,30 @@ export class HoldBatches {
     return verdicts;
   }
 
-  /** Writes everything that the drafts become, together with COMMIT, and says what each is answered. */
-  private write(tx: Tx, { drafts, errors }: Decision, { levels, now }: LockedLevels): Map<HoldJob, Answer<object>> {
-    const made = [...drafts].map(([job, draft]) => ({
-      job,
-      cause: job.cause,
-      // There is a draft, so there are levels, and the time when they were locked.
-      reservation: toReservation(job, draft, now!),
-    }));
-    const reservations = made.map(({ reservation }) => reservation);
-    const { answers, written } = writeSequels(tx, made);
-    const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
-    commitWith(tx, [
-      insertRows(tx, rowsOf(Reservation, reservations), rowsOf(ReservationItem, reservations.flatMap(itemsOf))),
-      this.ledger.postTx(tx, levels, made.flatMap(postingsOf)),
-      this.audit.recordTx(tx, ...made.map(entryOf)),
-      ...written,
-      this.keys.storeTx(tx, kept),
-      this.keys.releaseTx(tx, unusedKeys(errors, drafts)),
-    ]);
-    return answers;
-  }
-
   private countOutcomes(verdicts: Iterable<HoldVerdict>): void {
     for (const verdict of verdicts) {
-      if ('error' in verdict) {
-        this.metrics.reservations.inc({ outcome: 'short' }, Number(verdict.error instanceof InsufficientStock));
-      } else {
-        this.metrics.reservations.inc({ outcome: 'created' }, Number(!verdict.result.extras.isReplay));
+      if (shortageOf(verdict)) {
+        this.metrics.reservations.inc({ outcome: 'short' });
+      } else if ('result' in verdict && !verdict.result.extras.isReplay) {
+        this.metrics.reservations.inc({ outcome: 'created' });
       }
     }
   }
 }
 
-function writeSequels(
-  tx: Tx,
-  made: readonly Made[],
-): { answers: Map<HoldJob, Answer<object>>; written: Promise<unknown>[] } {
-  const answers = new Map<HoldJob, Answer<object>>();
-  const written = [...groupBy(made, ({ job }) => job.sequel)].flatMap(([sequel, holds]) => {
-    const own = sequel.write(tx, holds);
-    holds.forEach(({ job }, index) => answers.set(job, own.answers[index]!));
-    return own.written ?? [];
-  });
-  return { answers, written };
+async function hasReservationsTx(tx: Tx, jobs: readonly HoldJob[]): Promise<boolean> {
+  const rows = await tx.query<unknown[]>('SELECT FROM reservations WHERE id = ANY($1) LIMIT 1', [
+    jobs.map(({ id }) => id),
+  ]);
+  return rows.length > 0;
 }
 
-interface Made extends MadeHold {
-  readonly job: HoldJob;
-  readonly cause: Cause;
-}
-
-/** @throws ShortByOverdue if overdue holds may have what somebody lacks, so that nobody gets it before they are expired */
-async function assertNoneOverdueTx(tx: Tx, errors: Decision['errors']): Promise<void> {
-  for (const [{ cause }, error] of errors) {
-    if (error instanceof InsufficientStock) {
-      const shortfall = await shortfallTx(tx, error.members.shortages, cause.requestId);
-      if (shortfall instanceof ShortByOverdue) {
-        throw shortfall;
-      }
-    }
+/** @throws ShortByOverdue if a job is short of what overdue holds may have; nobody gets it before they are expired */
+async function assertNoneOverdueTx(tx: Tx, verdicts: ReadonlyMap<HoldJob, HoldVerdict>): Promise<void> {
+  const short = [...verdicts.values()].flatMap((verdict) => shortageOf(verdict)?.members.shortages ?? []);
+  if (short.length > 0) {
+    const productIds = new Set(short.map((shortage) => shortage.product_id));
+    assertNoneOverdue(verdicts, await findLevels(tx, [...productIds]));
   }
 }
 
@@ -198,49 +211,6 @@ function lockedProducts(seen: readonly LevelKey[], locked: readonly LevelKey[]):
   const keys = new Set(locked.map(keyOf));
   const others = new Set(seen.filter((level) => !keys.has(keyOf(level))).map(({ productId }) => productId));
   return (productId) => !others.has(productId);
-}
-
-function toReservation(
-  { id, userId, orderId, ttlSeconds }: HoldJob,
-  { items, currency, totalAmount }: HoldDraft,
-  now: Date,
-): HeldReservation {
-  const expiresAt = new Date(now.getTime() + ttlSeconds * 1000);
-  return {
-    ...{ id, userId, orderId, status: 'active', totalAmount, currency, items },
-    ...{ expiresAt, createdAt: now, updatedAt: now },
-  };
-}
-
-function itemsOf({ id, items }: HeldReservation): ReservationItem[] {
-  return items.map((item) => ({ ...item, reservationId: id }));
-}
-
-function postingsOf({ reservation: { id, orderId, items }, cause }: Made): Posting[] {
-  return items.map(({ productId, warehouseId, quantity }) => ({
-    ...{ productId, warehouseId, kind: 'reserve', available: -quantity, reserved: quantity },
-    ...{ reservationId: id, orderId: orderId ?? undefined, cause },
-  }));
-}
-
-function entryOf({ reservation, cause }: Made): AuditEntry {
-  const newValue = toReservationResponse(reservation);
-  return { action: 'reservation.created', objectId: reservation.id, newValue, cause };
-}
-
-function productsOf(jobs: readonly HoldJob[]): string[] {
-  return [...new Set(jobs.flatMap((job) => job.lanes))];
-}
-
-/** The keys of those who were refused, but for a key that another job of the batch has used after all. */
-function unusedKeys(errors: Decision['errors'], drafts: Decision['drafts']): KeyedRequest[] {
-  const used = new Set([...drafts.keys()].map(({ keyed }) => keyed?.identity));
-  return keyedOf([...errors.keys()]).filter(({ identity }) => !used.has(identity));
-}
-
-/** Each key once, though several jobs may have it. */
-function keyedOf(jobs: readonly HoldJob[]): KeyedRequest[] {
-  return [...new Map(jobs.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
 }
 
 function keyOf({ productId, warehouseId }: LevelKey): string {

@@ -1,6 +1,7 @@
 import { IdempotencyKeyReused, InsufficientStock, NotFound, Overloaded } from '../../platform/errors/domain-errors';
+import { Answer } from '../../platform/http/answer';
 import type { KeyedRequest, StoredAnswer } from '../../platform/idempotency/idempotency-keys';
-import { decide, judgeAtSight } from './hold-decision';
+import { assertNoneOverdue, decide, judgeAtSight, shortageOf } from './hold-decision';
 import type { HoldJob } from './hold-job';
 import { type SeenLevel, ShortByOverdue } from './overdue';
 import type { Line } from './reservation-lines';
@@ -47,12 +48,12 @@ const short = (requested: number, available: number, product = 'mug'): Insuffici
 describe('judgeAtSight', () => {
   it('leaves open what could be had alone, even if not all of them can have it', () => {
     const jobs = [aJob({ mug: 3 }), aJob({ mug: 3 }), aJob({ mug: 1, pen: 1 })];
-    expect(judgeAtSight(jobs, sightOf(levelsOf({ mug: 3, pen: 1 })), true).size).toBe(0);
+    expect(judgeAtSight(jobs, sightOf(levelsOf({ mug: 3, pen: 1 }))).size).toBe(0);
   });
 
   it('refuses what could not be had even alone, and leaves the others open', () => {
     const jobs = [aJob({ mug: 4 }), aJob({ mug: 3 }), aJob({ nothing: 1 }), aJob({ mug: 1, pen: 2 })];
-    const verdicts = judgeAtSight(jobs, sightOf(levelsOf({ mug: 3, pen: 1 })), true);
+    const verdicts = judgeAtSight(jobs, sightOf(levelsOf({ mug: 3, pen: 1 })));
     expect([...verdicts]).toEqual([
       [jobs[0], { error: short(4, 3) }],
       [jobs[2], { error: new NotFound('product', 'nothing') }],
@@ -62,7 +63,7 @@ describe('judgeAtSight', () => {
 
   it('gives the first answer again, whatever there is today', () => {
     const job = aJob({ mug: 4 }, 'key');
-    const verdicts = judgeAtSight([job], sightOf(levelsOf({ mug: 0 }), { key: answerTo({ mug: 4 }) }), true);
+    const verdicts = judgeAtSight([job], sightOf(levelsOf({ mug: 0 }), { key: answerTo({ mug: 4 }) }));
     expect(verdicts.get(job)).toEqual({
       result: { data: { id: 'first' }, extras: { location: '/api/reservations/first', isReplay: true } },
     });
@@ -70,35 +71,39 @@ describe('judgeAtSight', () => {
 
   it('refuses a key that was used before with another body, and takes other keys for new', () => {
     const [reused, fresh] = [aJob({ mug: 1 }, 'key'), aJob({ mug: 1 }, 'other')];
-    const verdicts = judgeAtSight([reused, fresh], sightOf(levelsOf({ mug: 5 }), { key: answerTo({ mug: 4 }) }), true);
+    const verdicts = judgeAtSight([reused, fresh], sightOf(levelsOf({ mug: 5 }), { key: answerTo({ mug: 4 }) }));
     expect([...verdicts]).toEqual([[reused, { error: new IdempotencyKeyReused() }]]);
   });
+});
+
+describe('assertNoneOverdue', () => {
+  const check = (jobs: HoldJob[], levels: SeenLevel[]) => (): void =>
+    assertNoneOverdue(judgeAtSight(jobs, sightOf(levels)), levels);
 
   it('asks for overdue holds to be expired if a job lacks what they may have, for that job', () => {
     const jobs = [aJob({ mug: 1 }, undefined, 'one'), aJob({ mug: 2 }, undefined, 'two')];
-    const act = (): unknown => judgeAtSight(jobs, sightOf(levelsOf({ mug: 1 }, ['mug'])), true);
+    const act = check(jobs, levelsOf({ mug: 1 }, ['mug']));
     expect(act).toThrow(ShortByOverdue);
     expect(act).toThrow(expect.objectContaining({ requestId: 'two', members: short(2, 1).members }));
   });
 
-  it('does not ask for it again when it is told that they do not count', () => {
-    const job = aJob({ mug: 2 });
-    const verdicts = judgeAtSight([job], sightOf(levelsOf({ mug: 1 }, ['mug'])), false);
-    expect(verdicts.get(job)).toEqual({ error: short(2, 1) });
+  it.each([
+    ['nobody is short', [aJob({ mug: 1, pen: 1 })]],
+    ['another product is short', [aJob({ pen: 2 }), aJob({ mug: 1 })]],
+    ['a basket lacks another product than they have', [aJob({ mug: 1, pen: 2 })]],
+    ['something else is the matter', [aJob({ mug: 1, nothing: 1 })]],
+  ])('does not ask for it if %s', (_, jobs) => {
+    expect(check(jobs, levelsOf({ mug: 1, pen: 1 }, ['mug']))).not.toThrow();
   });
+});
 
-  it('does not ask for it if nobody lacks what they have', () => {
-    const job = aJob({ pen: 2 });
-    const levels = levelsOf({ mug: 1, pen: 1 }, ['mug']);
-    expect(judgeAtSight([job, aJob({ mug: 1 })], sightOf(levels), true).get(job)).toEqual({
-      error: short(2, 1, 'pen'),
-    });
-  });
-
-  it('does not ask for it if a basket lacks another product than they have', () => {
-    const job = aJob({ mug: 1, pen: 2 });
-    const levels = levelsOf({ mug: 1, pen: 1 }, ['mug']);
-    expect(judgeAtSight([job], sightOf(levels), true).get(job)).toEqual({ error: short(2, 1, 'pen') });
+describe('shortageOf', () => {
+  it('is the error of a verdict if that is a shortage, and of no other verdict', () => {
+    const error = short(2, 1);
+    expect(shortageOf({ error })).toBe(error);
+    expect(shortageOf({ error: new NotFound('product', 'nothing') })).toBeUndefined();
+    expect(shortageOf({ result: new Answer({}) })).toBeUndefined();
+    expect(shortageOf(undefined)).toBeUndefined();
   });
 });
 

@@ -1,44 +1,46 @@
 import { DomainError, InsufficientStock, Overloaded } from '../../platform/errors/domain-errors';
 import { type KeyedRequest, replay, type StoredAnswer } from '../../platform/idempotency/idempotency-keys';
 import type { HoldJob, HoldVerdict } from './hold-job';
-import { ShortByOverdue } from './overdue';
+import { type SeenLevel, ShortByOverdue } from './overdue';
 import { type HoldDraft, Shelf } from './shelf';
 import type { Sight } from './sight';
 
 /**
  * What can be told each job at sight: what was answered before, or why nothing can be held for it even if it were alone.
  * The others are left out; only under lock it shows what is left for them.
- * @throws ShortByOverdue if `countsOverdue` and a job is short of what overdue holds may have
  */
 export function judgeAtSight(
   jobs: readonly HoldJob[],
   { assortment, levels, answered }: Sight,
-  countsOverdue: boolean,
 ): Map<HoldJob, HoldVerdict> {
   const shelf = new Shelf(assortment, levels);
-  const overdue = new Set(levels.filter((level) => level.mayBeOverdue).map(({ productId }) => productId));
   const verdicts = new Map<HoldJob, HoldVerdict>();
   for (const job of jobs) {
     const first = job.keyed && answered.get(job.keyed.identity);
+    const draft = first ? undefined : draftFrom(shelf, job);
     if (first) {
       verdicts.set(job, replayed(job.keyed, first));
-      continue;
+    } else if (draft instanceof DomainError) {
+      verdicts.set(job, { error: draft });
     }
-    const draft = draftFrom(shelf, job);
-    if (!(draft instanceof DomainError)) {
-      continue;
-    }
-    if (countsOverdue && draft instanceof InsufficientStock && mayBeMended(draft, overdue)) {
-      throw new ShortByOverdue(draft.members.shortages, job.cause.requestId);
-    }
-    verdicts.set(job, { error: draft });
   }
   return verdicts;
 }
 
-/** Whether overdue holds may have some of what is short. */
-function mayBeMended({ members }: InsufficientStock, overdue: ReadonlySet<string>): boolean {
-  return members.shortages.some((shortage) => overdue.has(shortage.product_id));
+/** The error, if it is that stock is short. */
+export function shortageOf(verdict: HoldVerdict | undefined): InsufficientStock | undefined {
+  return verdict && 'error' in verdict && verdict.error instanceof InsufficientStock ? verdict.error : undefined;
+}
+
+/** @throws ShortByOverdue if a job is short of something that overdue holds may have */
+export function assertNoneOverdue(verdicts: ReadonlyMap<HoldJob, HoldVerdict>, levels: readonly SeenLevel[]): void {
+  const overdue = new Set(levels.filter((level) => level.mayBeOverdue).map(({ productId }) => productId));
+  for (const [{ cause }, verdict] of verdicts) {
+    const shortages = shortageOf(verdict)?.members.shortages ?? [];
+    if (shortages.some((shortage) => overdue.has(shortage.product_id))) {
+      throw new ShortByOverdue(shortages, cause.requestId);
+    }
+  }
 }
 
 export interface Decision {

@@ -41,3 +41,13 @@ export interface MadeHold {
 export interface HoldSequel {
   write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<object>[]; written?: Promise<unknown> };
 }
+
+/** The products of all the jobs, each once. */
+export function productsOf(jobs: readonly HoldJob[]): string[] {
+  return [...new Set(jobs.flatMap((job) => job.lanes))];
+}
+
+/** The keys of all the jobs that have one, each once. */
+export function keyedOf(jobs: readonly HoldJob[]): KeyedRequest[] {
+  return [...new Map(jobs.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
+}

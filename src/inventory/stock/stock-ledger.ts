@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { type Cause, RequestContext } from '../../platform/context/request-context';
 import { insertRows, rowsOf } from '../../platform/database/insert-rows';
+import { prepared } from '../../platform/database/prepared';
 import { together } from '../../platform/database/together';
 import type { Tx } from '../../platform/database/tx';
 import { type MovementKind, type StockLevel, StockMovement } from './stock.entity';
@@ -79,7 +80,7 @@ function apply(posting: Posting, level: StockLevel): void {
 }
 
 async function writeLevels(tx: Tx, levels: readonly StockLevel[]): Promise<void> {
-  await tx.query(WRITE_LEVELS, [
+  await tx.query(prepared(WRITE_LEVELS), [
     levels.map((level) => level.productId),
     levels.map((level) => level.warehouseId),
     levels.map((level) => level.available),

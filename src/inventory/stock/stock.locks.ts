@@ -1,3 +1,4 @@
+import { prepared } from '../../platform/database/prepared';
 import type { Tx } from '../../platform/database/tx';
 import type { StockLevel } from './stock.entity';
 
@@ -43,13 +44,11 @@ function lockWhere(
   values: (readonly string[])[],
   { skipLocked }: LockOptions,
 ): Promise<(StockLevel & { lockedAt: Date })[]> {
-  return tx.query(
-    `WITH locked AS MATERIALIZED (
+  const sql = `WITH locked AS MATERIALIZED (
        SELECT * FROM stock_levels WHERE ${condition} ORDER BY product_id, warehouse_id
        FOR UPDATE ${skipLocked ? 'SKIP LOCKED' : ''}
      )
      SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total,
-       date_trunc('milliseconds', clock_timestamp()) AS "lockedAt" FROM locked`,
-    values,
-  );
+       date_trunc('milliseconds', clock_timestamp()) AS "lockedAt" FROM locked`;
+  return tx.query(prepared(sql), values);
 }

@@ -1,4 +1,5 @@
 import type { EntityManager, EntityTarget, ObjectLiteral } from 'typeorm';
+import { prepared } from './prepared';
 
 /** Rows of one table. Columns that the first row does not name get their defaults. */
 export type TableRows<Row extends ObjectLiteral = ObjectLiteral> = readonly [
@@ -22,7 +23,7 @@ export async function insertRows(manager: EntityManager, ...tables: TableRows[])
   if (last) {
     const others = inserts.map(({ sql }, index) => `inserted_${index} AS (${sql})`).join(', ');
     const values = full.map(([, rows], index) => JSON.stringify(rows.map((inserts[index] ?? last).toRecord)));
-    await manager.query(others === '' ? last.sql : `WITH ${others} ${last.sql}`, values);
+    await manager.query(prepared(others === '' ? last.sql : `WITH ${others} ${last.sql}`), values);
   }
 }
 

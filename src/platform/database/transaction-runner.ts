@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
 import { Metrics } from '../metrics/metrics';
 import { databaseFailureOf } from './database-errors';
 import { together } from './together';
@@ -129,7 +129,7 @@ export class TransactionRunner {
       await runner.connect();
       return runner;
     } catch (error) {
-      throw isPoolExhausted(this.dataSource) ? new Overloaded(error) : new DatabaseUnavailable(error);
+      throw isPoolExhausted(this.dataSource) ? new PoolExhausted(error) : new DatabaseUnavailable(error);
     }
   }
 }

@@ -192,6 +192,9 @@ export class Overloaded extends DomainError {
   }
 }
 
+/** Every connection of the pool was in use for too long: true for whoever asked, not for what was asked. */
+export class PoolExhausted extends Overloaded {}
+
 export class DatabaseUnavailable extends DomainError {
   readonly code = 'database_unavailable';
   override readonly headers = { 'Retry-After': '2' };

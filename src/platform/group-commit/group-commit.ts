@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
 
@@ -11,6 +11,9 @@ const MAX_BATCHES = 2;
 const TOTAL_LANES_FULL = 4;
 /** Past this a request is refused instead of taken into a batch: its caller has given up, or soon will. */
 const LONGEST_WAIT_MS = 10_000;
+
+/** What no request is to blame for, and no smaller batch would be spared. */
+const FOR_ALL = [DatabaseUnavailable, OutcomeUnknown, PoolExhausted];
 
 /** Something to be done in the next batch. */
 export interface Job {
@@ -153,41 +156,49 @@ export class GroupCommit<J extends Job, Result> {
     lanes.forEach((lane) => this.busy.add(lane));
     this.metrics.batchSize.observe(batch.length);
     batch.forEach(({ since }) => this.metrics.queueWait.observe((startedAt - since) / 1000));
-    const answers = await this.settle(batch, { isPatient: true });
+    await this.settle(batch, { isPatient: true });
     this.metrics.batchDuration.observe((performance.now() - startedAt) / 1000);
     lanes.forEach((lane) => this.busy.delete(lane));
     this.underWay -= 1;
-    // The database is to have its next batch before all these answers are written.
     this.start();
-    setImmediate(() => answers.forEach((answer) => answer()));
   }
 
-  /** Gives the calls that answer everybody; never throws. What fails as a whole is tried again in halves, down to the culprit. */
-  private async settle(batch: readonly Waiting<J, Result>[], mode: BatchMode): Promise<(() => void)[]> {
+  /** Never throws. What fails as a whole is tried again in halves, down to whom it was for, as long as they may wait. */
+  private async settle(batch: readonly Waiting<J, Result>[], mode: BatchMode): Promise<void> {
     try {
-      const verdicts = await this.work(
-        batch.map(({ job }) => job),
-        mode,
-      );
-      return batch.map((waiting, index) => () => answer(waiting, verdicts[index]!));
+      const jobs = batch.map(({ job }) => job);
+      answer(batch, await this.work(jobs, mode));
     } catch (error) {
-      const isForAll = error instanceof DatabaseUnavailable || error instanceof OutcomeUnknown;
-      if (isForAll || batch.length === 1) {
-        return batch.map((waiting) => () => answer(waiting, { error }));
+      if (batch.length === 1 || FOR_ALL.some((kind) => error instanceof kind)) {
+        answer(
+          batch,
+          batch.map(() => ({ error })),
+        );
+        return;
       }
       log.warn({ err: error, requests: batch.length }, 'a batch failed; trying it again in halves');
       const isPatient = mode.isPatient && !(error instanceof Overloaded);
       const middle = batch.length >> 1;
-      const first = await this.settle(batch.slice(0, middle), { isPatient });
-      return [...first, ...(await this.settle(batch.slice(middle), { isPatient }))];
+      for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+        const rest = half.filter((waiting) => this.isWorthDoing(waiting));
+        if (rest.length > 0) {
+          await this.settle(rest, { isPatient });
+        }
+      }
     }
   }
 }
 
-function answer<J, Result>({ resolve, reject }: Waiting<J, Result>, verdict: Verdict<Result>): void {
-  if ('error' in verdict) {
-    reject(verdict.error);
-  } else {
-    resolve(verdict.result);
-  }
+/** Not at once, but when the event loop comes round: the database gets its next batch before all this is written. */
+function answer<J, Result>(batch: readonly Waiting<J, Result>[], verdicts: readonly Verdict<Result>[]): void {
+  setImmediate(() =>
+    batch.forEach(({ resolve, reject }, index) => {
+      const verdict = verdicts[index]!;
+      if ('error' in verdict) {
+        reject(verdict.error);
+      } else {
+        resolve(verdict.result);
+      }
+    }),
+  );
 }

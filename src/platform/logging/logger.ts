@@ -13,15 +13,18 @@ const STARTUP_CONTEXTS = new Set([
   'NestApplication',
 ]);
 
+const NOTHING = {};
+
 /** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
 export const log = pino(
   {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    mixin: contextFields,
+    // A line that says itself which request it is about needs no context.
+    mixin: (line) => ('request_id' in line ? NOTHING : contextFields()),
     // The fields of one line win over those of its context.
-    mixinMergeStrategy: (line, context) => ({ ...context, ...line }),
+    mixinMergeStrategy: (line, context) => (context === NOTHING ? line : { ...context, ...line }),
   },
   pino.destination({ dest: 1, sync: false }),
 );

@@ -1,0 +1,105 @@
+import { Injectable } from '@nestjs/common';
+import type { AuditEntry } from '../../audit/audit-action';
+import { AuditService } from '../../audit/audit.service';
+import type { Cause } from '../../platform/context/request-context';
+import { insertRows, rowsOf } from '../../platform/database/insert-rows';
+import { commitWith } from '../../platform/database/transaction-runner';
+import type { Tx } from '../../platform/database/tx';
+import { groupBy } from '../../platform/group-by';
+import type { Answer } from '../../platform/http/answer';
+import { IdempotencyKeys, type KeyedRequest } from '../../platform/idempotency/idempotency-keys';
+import { type Posting, StockLedger } from '../stock/stock-ledger';
+import type { LockedLevels } from '../stock/stock.locks';
+import type { Decision } from './hold-decision';
+import { type HeldReservation, type HoldJob, keyedOf, type MadeHold } from './hold-job';
+import { Reservation, ReservationItem } from './reservation.entity';
+import { toReservationResponse } from './reservations.dto';
+import type { HoldDraft } from './shelf';
+
+interface Made extends MadeHold {
+  readonly job: HoldJob;
+  readonly cause: Cause;
+}
+
+/** Writes down what was decided for a batch of holds. */
+@Injectable()
+export class HoldWriter {
+  constructor(
+    private readonly ledger: StockLedger,
+    private readonly audit: AuditService,
+    private readonly keys: IdempotencyKeys,
+  ) {}
+
+  /**
+   * Sends everything that the drafts become, one statement for each kind of thing, to be committed with: reservations
+   * and their items, levels and movements, audit rows, what else is made of them, and the answers of the keys. Says
+   * what each is answered. `levels` must be locked.
+   */
+  write(tx: Tx, { drafts, errors }: Decision, { levels, now }: LockedLevels): Map<HoldJob, Answer<object>> {
+    // Where there is a draft, there are levels, and the time when they were locked.
+    const made = [...drafts].map(([job, draft]) => ({
+      job,
+      cause: job.cause,
+      reservation: toReservation(job, draft, now!),
+    }));
+    const reservations = made.map(({ reservation }) => reservation);
+    const { answers, written } = writeSequels(tx, made);
+    const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
+    commitWith(tx, [
+      insertRows(tx, rowsOf(Reservation, reservations), rowsOf(ReservationItem, reservations.flatMap(itemsOf))),
+      this.ledger.postTx(tx, levels, made.flatMap(postingsOf)),
+      this.audit.recordTx(tx, ...made.map(entryOf)),
+      ...written,
+      this.keys.storeTx(tx, kept),
+      this.keys.releaseTx(tx, unusedKeys(errors, drafts)),
+    ]);
+    return answers;
+  }
+}
+
+function writeSequels(
+  tx: Tx,
+  made: readonly Made[],
+): { answers: Map<HoldJob, Answer<object>>; written: Promise<unknown>[] } {
+  const answers = new Map<HoldJob, Answer<object>>();
+  const written = [...groupBy(made, ({ job }) => job.sequel)].flatMap(([sequel, holds]) => {
+    const own = sequel.write(tx, holds);
+    holds.forEach(({ job }, index) => answers.set(job, own.answers[index]!));
+    return own.written ?? [];
+  });
+  return { answers, written };
+}
+
+function toReservation(
+  { id, userId, orderId, ttlSeconds }: HoldJob,
+  { items, currency, totalAmount }: HoldDraft,
+  now: Date,
+): HeldReservation {
+  const expiresAt = new Date(now.getTime() + ttlSeconds * 1000);
+  return {
+    ...{ id, userId, orderId, status: 'active', totalAmount, currency, items },
+    ...{ expiresAt, createdAt: now, updatedAt: now },
+  };
+}
+
+function itemsOf({ id, items }: HeldReservation): ReservationItem[] {
+  return items.map((item) => ({ ...item, reservationId: id }));
+}
+
+function postingsOf({ reservation: { id, orderId, items }, cause }: Made): Posting[] {
+  return items.map(({ productId, warehouseId, quantity }) => ({
+    ...{ productId, warehouseId, kind: 'reserve', available: -quantity, reserved: quantity },
+    ...{ reservationId: id, orderId: orderId ?? undefined, cause },
+  }));
+}
+
+function entryOf({ reservation, cause }: Made): AuditEntry {
+  const newValue = toReservationResponse(reservation);
+  return { action: 'reservation.created', objectId: reservation.id, newValue, cause };
+}
+
+/** The keys of those who were refused, but for a key that another job of the batch has used after all. */
+function unusedKeys(errors: Decision['errors'], drafts: Decision['drafts']): KeyedRequest[] {
+  const used = new Set([...drafts.keys()].map(({ keyed }) => keyed?.identity));
+  return keyedOf([...errors.keys()]).filter(({ identity }) => !used.has(identity));
+}
