@@ -12,6 +12,8 @@ const TOTAL_LANES_FULL = 4;
 /** Past this a request is refused instead of taken into a batch: its caller has given up, or soon will. */
 const LONGEST_WAIT_MS = 10_000;
 
+const ANSWERS_AT_ONCE = 4;
+
 /** What no request is to blame for, and no smaller batch would be spared. */
 const FOR_ALL = [DatabaseUnavailable, OutcomeUnknown, PoolExhausted];
 
@@ -189,16 +191,24 @@ export class GroupCommit<J extends Job, Result> {
   }
 }
 
-/** Not at once, but when the event loop comes round: the database gets its next batch before all this is written. */
-function answer<J, Result>(batch: readonly Waiting<J, Result>[], verdicts: readonly Verdict<Result>[]): void {
-  setImmediate(() =>
-    batch.forEach(({ resolve, reject }, index) => {
+/**
+ * A few each time the event loop comes round: to write all these answers at once would keep the database waiting, which
+ * has its next batch by now.
+ */
+function answer<J, Result>(batch: readonly Waiting<J, Result>[], verdicts: readonly Verdict<Result>[], from = 0): void {
+  setImmediate(() => {
+    const to = Math.min(from + ANSWERS_AT_ONCE, batch.length);
+    for (let index = from; index < to; index += 1) {
+      const { resolve, reject } = batch[index]!;
       const verdict = verdicts[index]!;
       if ('error' in verdict) {
         reject(verdict.error);
       } else {
         resolve(verdict.result);
       }
-    }),
-  );
+    }
+    if (to < batch.length) {
+      answer(batch, verdicts, to);
+    }
+  });
 }
