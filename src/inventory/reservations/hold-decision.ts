@@ -17,11 +17,13 @@ export function judgeAtSight(
   const verdicts = new Map<HoldJob, HoldVerdict>();
   for (const job of jobs) {
     const first = job.keyed && answered.get(job.keyed.identity);
-    const draft = first ? undefined : draftFrom(shelf, job);
     if (first) {
       verdicts.set(job, replayed(job.keyed, first));
-    } else if (draft instanceof DomainError) {
-      verdicts.set(job, { error: draft });
+      continue;
+    }
+    const found = orError(() => shelf.allot(job.lines));
+    if (found instanceof DomainError) {
+      verdicts.set(job, { error: found });
     }
   }
   return verdicts;
@@ -62,7 +64,7 @@ export function decide(jobs: readonly HoldJob[], shelf: Shelf, isLocked: (produc
       repeats.set(job, first);
       continue;
     }
-    const draft = job.lanes.every(isLocked) ? draftFrom(shelf, job) : new Overloaded();
+    const draft = job.lanes.every(isLocked) ? orError(() => shelf.draft(job.lines)) : new Overloaded();
     if (draft instanceof DomainError) {
       errors.set(job, draft);
       continue;
@@ -85,9 +87,9 @@ export function replayed(request: KeyedRequest, first: StoredAnswer): HoldVerdic
   }
 }
 
-function draftFrom(shelf: Shelf, { lines }: HoldJob): HoldDraft | DomainError {
+function orError<T>(decide: () => T): T | DomainError {
   try {
-    return shelf.draft(lines);
+    return decide();
   } catch (error) {
     if (error instanceof DomainError) {
       return error;

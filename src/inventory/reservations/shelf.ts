@@ -47,9 +47,18 @@ export class Shelf {
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line
    */
   draft(lines: readonly Line[]): HoldDraft {
-    const { products, warehouses } = this.assortment;
-    const currency = currencyOf(lines, products);
-    assertWarehouses(lines, warehouses);
+    const { products } = this.assortment;
+    const items = this.allot(lines).map((allotment) => {
+      const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
+      return { ...allotment, sku, name, unitPrice };
+    });
+    return { items: items.sort(byLevel), currency: currencyOf(lines, products), totalAmount: sumOfLines(items) };
+  }
+
+  /** Where the pieces of a draft would come from. @throws as `draft` */
+  allot(lines: readonly Line[]): Allotment[] {
+    currencyOf(lines, this.assortment.products);
+    assertWarehouses(lines, this.assortment.warehouses);
     const productIds = new Set(lines.map(({ productId }) => productId));
     const { allotments, shortages } = allocate(
       lines,
@@ -58,11 +67,7 @@ export class Shelf {
     if (shortages.length > 0) {
       throw new InsufficientStock(shortages);
     }
-    const items = allotments.sort(byLevel).map((allotment) => {
-      const { sku, name, price: unitPrice } = products.get(allotment.productId)!;
-      return { ...allotment, sku, name, unitPrice };
-    });
-    return { items, currency, totalAmount: sumOfLines(items) };
+    return allotments;
   }
 
   /** Takes away what a draft of this shelf holds, so that the next one finds less. */

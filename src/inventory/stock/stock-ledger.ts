@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { type Cause, RequestContext } from '../../platform/context/request-context';
-import { insertRows, rowsOf } from '../../platform/database/insert-rows';
+import { insertOf } from '../../platform/database/insert-rows';
 import { prepared } from '../../platform/database/prepared';
-import { together } from '../../platform/database/together';
 import type { Tx } from '../../platform/database/tx';
 import { type MovementKind, type StockLevel, StockMovement } from './stock.entity';
 import type { LevelKey } from './stock.locks';
@@ -49,7 +48,7 @@ export class StockLedger {
       changed.add(level);
       return this.movement(posting, level);
     });
-    await together([writeLevels(tx, [...changed]), insertRows(tx, rowsOf(StockMovement, movements))]);
+    await write(tx, [...changed], movements);
   }
 
   private movement(posting: Posting, after: StockLevel): Partial<StockMovement> {
@@ -79,12 +78,14 @@ function apply(posting: Posting, level: StockLevel): void {
   }
 }
 
-async function writeLevels(tx: Tx, levels: readonly StockLevel[]): Promise<void> {
-  await tx.query(prepared(WRITE_LEVELS), [
+async function write(tx: Tx, levels: readonly StockLevel[], movements: Partial<StockMovement>[]): Promise<void> {
+  const { sql, toRecord } = insertOf(tx, StockMovement, movements[0]!, '$5');
+  await tx.query(prepared(`WITH written AS (${WRITE_LEVELS}) ${sql}`), [
     levels.map((level) => level.productId),
     levels.map((level) => level.warehouseId),
     levels.map((level) => level.available),
     levels.map((level) => level.reserved),
+    JSON.stringify(movements.map(toRecord)),
   ]);
 }
 

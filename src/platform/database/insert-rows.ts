@@ -29,10 +29,17 @@ export async function insertRows(manager: EntityManager, ...tables: TableRows[])
 
 interface Insert {
   readonly sql: string;
+  /** A row as the statement's parameter has it: a JSON array of these. */
   readonly toRecord: (row: ObjectLiteral) => ObjectLiteral;
 }
 
-function insertOf(manager: EntityManager, entity: EntityTarget<ObjectLiteral>, first: object, rows: string): Insert {
+/** The statement that inserts rows like the first one. @param rows its placeholder for them, such as `$1` */
+export function insertOf(
+  manager: EntityManager,
+  entity: EntityTarget<ObjectLiteral>,
+  first: object,
+  rows: string,
+): Insert {
   const { tableName, columns } = manager.connection.getMetadata(entity);
   const given = columns.filter(({ propertyName }) => propertyName in first);
   const names = given.map(({ databaseName }) => databaseName).join(', ');

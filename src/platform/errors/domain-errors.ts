@@ -6,6 +6,14 @@ export abstract class DomainError extends Error {
   /** Stands beside `code` in the answer, so its names are those of the wire. */
   readonly members: Readonly<Record<string, unknown>> = {};
   readonly headers: Readonly<Record<string, string>> = {};
+
+  constructor(message?: string, options?: ErrorOptions) {
+    // It is answered, not searched for: to find out where it was thrown would be the dearest part of a refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message, options);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 export interface FieldError {
