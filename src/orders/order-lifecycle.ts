@@ -7,11 +7,18 @@ import {
   ReservationExpiryHook,
   type ReservationExpiryListener,
 } from '../inventory/reservations/reservation-expiry-listener';
-import { RequestContext } from '../platform/context/request-context';
+import { type Cause, RequestContext } from '../platform/context/request-context';
 import type { Tx } from '../platform/database/tx';
 import { Order, OrderItem, OrderStatusChange } from './order.entity';
 import { lockOrders } from './order.locks';
 import { assertTransition, type OrderStatus, type StockEffect } from './order-state';
+
+interface Step {
+  readonly to: OrderStatus;
+  readonly reason: string | null;
+  /** Who takes it for an order, in which request; left out, that is the context. */
+  readonly causeOf?: (order: Order) => Cause | undefined;
+}
 
 /** The steps of orders through their states, inside a transaction that the caller opened. */
 @Injectable()
@@ -34,7 +41,14 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
   async moveTx(tx: Tx, order: Order, to: OrderStatus, reason: string | null): Promise<void> {
     const { stock } = assertTransition(order.status, to);
     await this.moveStockTx(tx, order, stock);
-    await this.writeTx(tx, [order], to, reason);
+    await this.writeTx(tx, [order], { to, reason });
+  }
+
+  /** Confirms locked orders whose reservations have just been committed. @throws InvalidTransition if one is not pending */
+  async confirmAllTx(tx: Tx, orderIds: string[], causeOf: (order: Order) => Cause | undefined): Promise<void> {
+    const orders = await tx.findBy(Order, { id: In(orderIds) });
+    orders.forEach(({ status }) => assertTransition(status, 'confirmed'));
+    await this.writeTx(tx, orders, { to: 'confirmed', reason: null, causeOf });
   }
 
   async lockOrdersTx(tx: Tx, orderIds: string[], options: { skipLocked: boolean }): Promise<Set<string>> {
@@ -43,7 +57,7 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
 
   async cancelOrdersTx(tx: Tx, orderIds: string[], reason: string): Promise<void> {
     const orders = await tx.findBy(Order, { id: In(orderIds), status: 'pending' });
-    await this.writeTx(tx, orders, 'cancelled', reason);
+    await this.writeTx(tx, orders, { to: 'cancelled', reason });
   }
 
   private async moveStockTx(tx: Tx, order: Order, effect: StockEffect): Promise<void> {
@@ -60,7 +74,7 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     }
   }
 
-  private async writeTx(tx: Tx, orders: readonly Order[], to: OrderStatus, reason: string | null): Promise<void> {
+  private async writeTx(tx: Tx, orders: readonly Order[], { to, reason, causeOf }: Step): Promise<void> {
     if (orders.length === 0) {
       return;
     }
@@ -72,22 +86,23 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     );
     await tx.insert(
       OrderStatusChange,
-      orders.map(({ id, status }) => ({
-        ...this.context.cause,
+      orders.map((order) => ({
+        ...(causeOf?.(order) ?? this.context.cause),
         id: uuidv7(),
-        orderId: id,
-        fromStatus: status,
+        orderId: order.id,
+        fromStatus: order.status,
         toStatus: to,
         reason,
       })),
     );
     await this.audit.recordTx(
       tx,
-      ...orders.map(({ id, status }) => ({
+      ...orders.map((order) => ({
         action: 'order.status_changed' as const,
-        objectId: id,
-        oldValue: { status },
+        objectId: order.id,
+        oldValue: { status: order.status },
         newValue: { status: to, reason },
+        cause: causeOf?.(order),
       })),
     );
   }

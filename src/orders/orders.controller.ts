@@ -16,6 +16,7 @@ import {
   OrderStatusChangeResponse,
 } from './orders.dto';
 import { OrdersReader } from './orders.reader';
+import { CommitLanes } from './commit-lanes';
 import { OrdersService } from './orders.service';
 
 @ApiTags('Orders')
@@ -23,6 +24,7 @@ import { OrdersService } from './orders.service';
 export class OrdersController {
   constructor(
     private readonly orders: OrdersService,
+    private readonly commits: CommitLanes,
     private readonly statuses: OrderStatusService,
     private readonly reader: OrdersReader,
   ) {}
@@ -55,7 +57,7 @@ export class OrdersController {
     @Caller() caller: UserActor,
     @Idempotency() request: IdempotentRequest,
   ): Promise<Answer<OrderResponse>> {
-    return this.orders.commitReservation(id, caller, request);
+    return this.commits.commit(id, caller, request);
   }
 
   @Get('orders')

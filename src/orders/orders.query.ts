@@ -65,6 +65,18 @@ export async function answerOrder(manager: EntityManager, id: string): Promise<A
   return answerWithItems(manager, await manager.findOneByOrFail(Order, { id }));
 }
 
+/** Orders as they are now, by id, as the API answers them. Two statements. */
+export async function answerOrders(manager: EntityManager, ids: string[]): Promise<Map<string, Answer<OrderResponse>>> {
+  const orders = await manager.findBy(Order, { id: In(ids) });
+  const items = await findItems(manager, ids);
+  return new Map(
+    orders.map((order) => [
+      order.id,
+      new Answer(toOrderResponse(order, items.get(order.id) ?? []), { version: order.version }),
+    ]),
+  );
+}
+
 /** An order that was read already, as the API answers it: with its version in the ETag. */
 export async function answerWithItems(manager: EntityManager, order: Order): Promise<Answer<OrderResponse>> {
   const items = await findItems(manager, [order.id]);

@@ -5,15 +5,12 @@ import { HoldLanes } from '../inventory/reservations/hold-lanes';
 import { ReservationHolds } from '../inventory/reservations/reservation-holds';
 import { toLines } from '../inventory/reservations/reservation-lines';
 import type { Tx } from '../platform/database/tx';
-import { Answer } from '../platform/http/answer';
+import type { Answer } from '../platform/http/answer';
 import { IdempotencyService } from '../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import type { UserActor } from '../platform/security/actor';
-import { OrderLifecycle } from './order-lifecycle';
 import { NewOrders } from './new-orders';
-import { Order } from './order.entity';
 import type { CreateOrderBody, OrderResponse } from './orders.dto';
-import { answerOrder } from './orders.query';
 
 @Injectable()
 export class OrdersService {
@@ -21,7 +18,6 @@ export class OrdersService {
     private readonly idempotency: IdempotencyService,
     private readonly holds: ReservationHolds,
     private readonly lanes: HoldLanes,
-    private readonly lifecycle: OrderLifecycle,
     private readonly newOrders: NewOrders,
   ) {}
 
@@ -38,28 +34,6 @@ export class OrdersService {
     return this.idempotency.run(request, async (tx) => {
       const reservation = await this.holds.lockTx(tx, body.reservation_id!, caller);
       return this.makeTx(tx, await this.holds.attachTx(tx, reservation, orderId));
-    });
-  }
-
-  /**
-   * Turns a reservation into a confirmed order, its own pending one if it has one, and deducts the stock.
-   * Locks that order, the reservation and its levels.
-   * @throws NotFound, ReservationNotActive
-   */
-  async commitReservation(
-    reservationId: string,
-    caller: UserActor,
-    request: IdempotentRequest,
-  ): Promise<Answer<OrderResponse>> {
-    return this.idempotency.run(request, async (tx) => {
-      const reservation = await this.holds.lockActiveTx(tx, reservationId, caller);
-      const orderId = reservation.orderId ?? uuidv7();
-      if (reservation.orderId === null) {
-        await this.makeTx(tx, await this.holds.attachTx(tx, reservation, orderId));
-      }
-      await this.lifecycle.moveTx(tx, await tx.findOneByOrFail(Order, { id: orderId }), 'confirmed', null);
-      const { data, extras } = await answerOrder(tx, orderId);
-      return new Answer(data, { ...extras, location: `/api/orders/${orderId}` });
     });
   }
 

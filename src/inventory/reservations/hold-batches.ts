@@ -1,16 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { together } from '../../platform/database/together';
-import { StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
+import { IMPATIENTLY, StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { DatabaseUnavailable, OutcomeUnknown } from '../../platform/errors/domain-errors';
 import type { BatchMode } from '../../platform/group-commit/group-commit';
-import { IdempotencyKeys, type KeyedRequest } from '../../platform/idempotency/idempotency-keys';
+import { asStored, IdempotencyKeys, type KeyedRequest, replayed } from '../../platform/idempotency/idempotency-keys';
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
-import { assertNoneOverdue, decide, judgeAtSight, replayed, shortageOf } from './hold-decision';
+import { assertNoneOverdue, decide, judgeAtSight, shortageOf } from './hold-decision';
 import { type HoldJob, type HoldVerdict, keyedOf, productsOf } from './hold-job';
 import { HoldWriter } from './hold-writer';
 import { findLevels } from './overdue';
@@ -30,9 +30,6 @@ interface Round {
   /** What an earlier transaction decided for them, of which it is not known whether it took effect. */
   readonly unsure?: Map<HoldJob, HoldVerdict>;
 }
-
-/** For keys; levels that are locked are skipped. */
-const IMPATIENTLY = `SET LOCAL lock_timeout = '100ms'`;
 
 /**
  * Decides requests to hold stock, many at a time. First it looks, without a lock: who repeats what was answered, asks
@@ -140,9 +137,7 @@ export class HoldBatches {
     const answers = this.writer.write(tx, decision, locked);
     answers.forEach((result, job) => verdicts.set(job, { result }));
     decision.repeats.forEach((first, job) => {
-      const { data: body, extras } = answers.get(first)!;
-      const { fingerprint } = first.keyed!;
-      verdicts.set(job, replayed(job.keyed!, { fingerprint, body, location: extras.location ?? null }));
+      verdicts.set(job, replayed(job.keyed!, asStored(first.keyed!, answers.get(first)!)));
     });
     return verdicts;
   }

@@ -1,5 +1,5 @@
 import { DomainError, InsufficientStock, Overloaded } from '../../platform/errors/domain-errors';
-import { type KeyedRequest, replay, type StoredAnswer } from '../../platform/idempotency/idempotency-keys';
+import { replayed } from '../../platform/idempotency/idempotency-keys';
 import type { HoldJob, HoldVerdict } from './hold-job';
 import { type SeenLevel, ShortByOverdue } from './overdue';
 import { type HoldDraft, Shelf } from './shelf';
@@ -76,15 +76,6 @@ export function decide(jobs: readonly HoldJob[], shelf: Shelf, isLocked: (produc
     }
   }
   return { drafts, errors, repeats };
-}
-
-/** The first answer again, or that another body was asked for then. */
-export function replayed(request: KeyedRequest, first: StoredAnswer): HoldVerdict {
-  try {
-    return { result: replay<object>(request, first) };
-  } catch (error) {
-    return { error };
-  }
 }
 
 function orError<T>(decide: () => T): T | DomainError {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { In } from 'typeorm';
 import { AuditService } from '../../audit/audit.service';
+import type { Cause } from '../../platform/context/request-context';
 import { databaseNow } from '../../platform/database/clock';
 import { afterCommit } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
@@ -13,7 +14,7 @@ import { lockLevels } from '../stock/stock.locks';
 import type { Allotment } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { Reservation, ReservationItem, type ReservationStatus } from './reservation.entity';
-import { assertActiveTx, lockReservation } from './reservation.locks';
+import { assertActiveTx, inactivityOf, lockReservation } from './reservation.locks';
 
 type Ending = Exclude<ReservationStatus, 'active'>;
 
@@ -43,6 +44,32 @@ export class ReservationEndings {
     const held = await lockHeldTx(tx, [reservation]);
     await assertActiveTx(tx, reservation);
     await this.endTx(tx, held, 'committed');
+  }
+
+  /**
+   * Turns what many locked reservations hold into sold: of those that are still active when their levels are locked,
+   * which this does, and that `attachTx` gives their orders. Says what the others are instead.
+   */
+  async commitAllTx(
+    tx: Tx,
+    reservations: readonly Reservation[],
+    { attachTx, causeOf }: CommitPlan,
+  ): Promise<Map<Reservation, ReservationNotActive>> {
+    const { items, levels } = await lockHeldTx(tx, reservations);
+    const now = await databaseNow(tx);
+    const refused = new Map<Reservation, ReservationNotActive>();
+    for (const reservation of reservations) {
+      const error = inactivityOf(reservation, now);
+      if (error) {
+        refused.set(reservation, error);
+      }
+    }
+    const active = reservations.filter((reservation) => !refused.has(reservation));
+    if (active.length > 0) {
+      await attachTx(active, now);
+      await this.endTx(tx, { reservations: active, items, levels }, 'committed', causeOf);
+    }
+    return refused;
   }
 
   /**
@@ -88,25 +115,45 @@ export class ReservationEndings {
     await this.ledger.postTx(tx, levels, postings(items, { kind: 'restock', available: 1, reserved: 0 }, cause));
   }
 
-  private async endTx(tx: Tx, { reservations, items, levels }: Held, status: Ending): Promise<void> {
+  private async endTx(
+    tx: Tx,
+    { reservations, items, levels }: Held,
+    status: Ending,
+    causeOf: CommitPlan['causeOf'] = () => undefined,
+  ): Promise<void> {
     const ids = reservations.map(({ id }) => id);
     const itemsOf = groupBy(items, (item) => item.reservationId);
-    const moved = reservations.flatMap(({ id, orderId }) =>
-      postings(itemsOf.get(id) ?? [], EFFECTS[status], { reservationId: id, orderId: orderId ?? undefined }),
-    );
+    const moved = reservations.flatMap((reservation) => {
+      const { id: reservationId, orderId } = reservation;
+      const why = { reservationId, orderId: orderId ?? undefined, cause: causeOf(reservation) };
+      return postings(itemsOf.get(reservationId) ?? [], EFFECTS[status], why);
+    });
     await this.ledger.postTx(tx, levels, moved);
     await tx.update(Reservation, { id: In(ids) }, { status, updatedAt: () => 'clock_timestamp()' });
     await this.audit.recordTx(
       tx,
-      ...reservations.map(({ id, orderId, expiresAt }) => ({
+      ...reservations.map((reservation) => ({
         action: `reservation.${status}` as const,
-        objectId: id,
-        oldValue: { status: 'active', expires_at: expiresAt.toISOString(), order_id: orderId },
-        newValue: { status, order_id: orderId },
+        objectId: reservation.id,
+        oldValue: {
+          status: 'active',
+          expires_at: reservation.expiresAt.toISOString(),
+          order_id: reservation.orderId,
+        },
+        newValue: { status, order_id: reservation.orderId },
+        cause: causeOf(reservation),
       })),
     );
     afterCommit(tx, () => this.metrics.reservations.inc({ outcome: status }, ids.length));
   }
+}
+
+/** How many reservations are committed at once. */
+export interface CommitPlan {
+  /** Gives each of the reservations that has none its order, and notes it in `orderId`. */
+  readonly attachTx: (reservations: readonly Reservation[], now: Date) => Promise<void>;
+  /** Who commits it in which request; undefined if that is the context. */
+  readonly causeOf: (reservation: Reservation) => Cause | undefined;
 }
 
 /** Reservations that are locked, with what they hold, and the levels of it, locked too. */
@@ -123,12 +170,12 @@ async function lockHeldTx(tx: Tx, reservations: readonly Reservation[]): Promise
 
 /** What happens to one piece. */
 type Effect = Pick<Posting, 'kind' | 'available' | 'reserved'>;
-type Cause = Pick<Posting, 'reservationId' | 'orderId'>;
+type Origin = Pick<Posting, 'reservationId' | 'orderId' | 'cause'>;
 
 /** One posting for each item: the effect on one piece, times its quantity. */
-function postings(items: readonly Allotment[], { kind, available, reserved }: Effect, cause: Cause): Posting[] {
+function postings(items: readonly Allotment[], { kind, available, reserved }: Effect, origin: Origin): Posting[] {
   return items.map(({ productId, warehouseId, quantity }) => ({
-    ...{ ...cause, kind, productId, warehouseId },
+    ...{ ...origin, kind, productId, warehouseId },
     available: available * quantity,
     reserved: reserved * quantity,
   }));

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { In } from 'typeorm';
 import { AuditService } from '../../audit/audit.service';
 import { AppConfig } from '../../platform/config/app-config';
 import { StaleRead } from '../../platform/database/transaction-runner';
@@ -9,8 +10,12 @@ import type { HeldReservation } from './hold-job';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { assertTtl } from './reservation-lines';
 import { Reservation } from './reservation.entity';
-import { assertActiveTx, lockReservation } from './reservation.locks';
-import { findReservation } from './reservations.query';
+import { assertActiveTx, lockReservation, lockReservations } from './reservation.locks';
+import { findReservation, findReservationsById } from './reservations.query';
+
+const ATTACH = `
+  UPDATE reservations SET order_id = attached.order_id, updated_at = attached.updated_at
+  FROM json_populate_recordset(NULL::reservations, $1) AS attached WHERE reservations.id = attached.id`;
 
 /** What becomes of holds while they last, inside a transaction that the caller opened. */
 @Injectable()
@@ -36,11 +41,33 @@ export class ReservationHolds {
     return locked;
   }
 
-  /** As `lockTx`. @throws also ReservationNotActive */
-  async lockActiveTx(tx: Tx, id: string, caller: UserActor): Promise<Reservation> {
-    const reservation = await this.lockTx(tx, id, caller);
-    await assertActiveTx(tx, reservation);
-    return reservation;
+  /**
+   * Locks many reservations after the orders that they belong to: those that there are and `mayUse` lets through.
+   * @throws StaleRead if one came to belong to an order meanwhile
+   */
+  async lockAllTx(tx: Tx, ids: string[], mayUse: (seen: Reservation) => boolean): Promise<Reservation[]> {
+    const seen = (await tx.findBy(Reservation, { id: In(ids) })).filter(mayUse);
+    const orderIds = seen.flatMap(({ orderId }) => orderId ?? []);
+    await this.hook.lockOrdersTx(tx, orderIds, { skipLocked: false });
+    const locked = await lockReservations(
+      tx,
+      seen.map(({ id }) => id),
+    );
+    const seenOrders = new Map(seen.map(({ id, orderId }) => [id, orderId]));
+    if (locked.some(({ id, orderId }) => seenOrders.get(id) !== orderId)) {
+      throw new StaleRead();
+    }
+    return locked;
+  }
+
+  /** Lets locked, active reservations belong to the orders that they name already. Gives them with their items. */
+  async attachAllTx(tx: Tx, reservations: readonly Reservation[], now: Date): Promise<HeldReservation[]> {
+    const rows = reservations.map(({ id, orderId }) => ({ id, order_id: orderId, updated_at: now }));
+    await tx.query(ATTACH, [JSON.stringify(rows)]);
+    return findReservationsById(
+      tx,
+      rows.map(({ id }) => id),
+    );
   }
 
   /**
@@ -83,7 +110,11 @@ export function assertMayUse<T extends { userId: string }>(
   id: string,
   caller: UserActor,
 ): asserts found is T {
-  if (!found || !(found.userId === caller.id || isAdmin(caller))) {
+  if (!found || !mayUse(found, caller)) {
     throw new NotFound('reservation', id);
   }
+}
+
+export function mayUse({ userId }: { userId: string }, caller: UserActor): boolean {
+  return userId === caller.id || isAdmin(caller);
 }

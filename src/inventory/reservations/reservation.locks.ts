@@ -20,17 +20,33 @@ export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: { skipLocked:
   return (skipLocked ? query.setOnLocked('skip_locked') : query).getMany();
 }
 
+/** Locks these reservations, in the order of their ids. The orders that they belong to must be locked already. */
+export function lockReservations(tx: Tx, ids: string[]): Promise<Reservation[]> {
+  return tx
+    .createQueryBuilder(Reservation, 'reservation')
+    .setLock('pessimistic_write')
+    .where('reservation.id = ANY(:ids)', { ids })
+    .orderBy('reservation.id')
+    .getMany();
+}
+
 /**
  * The database's time, if a locked reservation is still active at it. To be asked after the last wait for a lock.
  * @throws ReservationNotActive
  */
-export async function assertActiveTx(tx: Tx, { status, expiresAt }: Reservation): Promise<Date> {
-  if (status !== 'active') {
-    throw new ReservationNotActive(status);
-  }
+export async function assertActiveTx(tx: Tx, reservation: Reservation): Promise<Date> {
   const now = await databaseNow(tx);
-  if (expiresAt <= now) {
-    throw new ReservationNotActive('expired');
+  const error = inactivityOf(reservation, now);
+  if (error) {
+    throw error;
   }
   return now;
+}
+
+/** Why a locked reservation is not active at this time; undefined if it is. */
+export function inactivityOf({ status, expiresAt }: Reservation, now: Date): ReservationNotActive | undefined {
+  if (status !== 'active') {
+    return new ReservationNotActive(status);
+  }
+  return expiresAt <= now ? new ReservationNotActive('expired') : undefined;
 }

@@ -33,8 +33,13 @@ export interface ReservationFilters {
 }
 
 export async function findReservation(manager: EntityManager, id: string): Promise<ReservationView | undefined> {
-  const [view] = await withItems(manager, await manager.query(`${VIEW} WHERE reservation.id = $1`, [id]));
+  const [view] = await findReservationsById(manager, [id]);
   return view;
+}
+
+/** Those that there are, in no order. */
+export async function findReservationsById(manager: EntityManager, ids: string[]): Promise<ReservationView[]> {
+  return withItems(manager, await manager.query(`${VIEW} WHERE reservation.id = ANY($1)`, [ids]));
 }
 
 /** At most `count` reservations after a position, newest first. */

@@ -13,6 +13,9 @@ import type { Tx } from './tx';
 const MAX_TRIES = 3;
 const LONGEST_PAUSE_MS = 50;
 
+/** For a transaction that is not to wait for locks, because the first try has done that already. */
+export const IMPATIENTLY = `SET LOCAL lock_timeout = '100ms'`;
+
 /** Work found under its locks that what it had read before them is no longer so: it must start again. */
 export class StaleRead extends Error {}
 

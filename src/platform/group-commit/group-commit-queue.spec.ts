@@ -98,6 +98,65 @@ describe('The queue of a group commit', () => {
   });
 });
 
+describe('A batch that fails as a whole after a long wait', () => {
+  let level: string;
+  beforeEach(() => {
+    level = log.level;
+    log.level = 'silent';
+  });
+  afterEach(() => {
+    log.level = level;
+  });
+
+  it.each<[string, number, string[][]]>([
+    ['refuses, and counts, those in its parts who have waited for more than ten seconds', 1, [['b1']]],
+    ['carries on with its parts as long as they may wait', -1, [['a2', 'b1']]],
+  ])('%s', async (_, beyond, next) => {
+    const shop = new Workshop();
+    const arrivedAt = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(arrivedAt);
+    try {
+      const early = shop.submit('a1', 'a2');
+      clock.mockReturnValue(arrivedAt + 2);
+      const late = shop.submit('b1');
+      await calm();
+      shop.batches[0]!.fail(new Error('poison'));
+      await calm();
+      clock.mockReturnValue(arrivedAt + LONGEST_WAIT_MS + beyond);
+      shop.batches[1]!.finish();
+      await calm();
+      expect(shop.given.slice(2)).toEqual(next);
+      shop.batches[2]!.finish();
+      const isLate = beyond > 0;
+      expect(await outcomes([...early, ...late])).toEqual(['ok', isLate ? expect.any(Overloaded) : 'ok', 'ok']);
+      expect(await shop.refusals()).toBe(Number(isLate));
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  it('goes on when nobody of it may wait any longer', async () => {
+    const shop = new Workshop();
+    const arrivedAt = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(arrivedAt);
+    try {
+      const submitted = shop.submit('a1', 'a2');
+      await calm();
+      clock.mockReturnValue(arrivedAt + LONGEST_WAIT_MS + 1);
+      const next = shop.submit('a3');
+      shop.batches[0]!.fail(new Error('poison'));
+      expect(await outcomes(submitted)).toEqual([expect.any(Overloaded), expect.any(Overloaded)]);
+      await calm();
+      expect(shop.given).toEqual([['a1', 'a2'], ['a3']]);
+      shop.batches[1]!.finish();
+      expect(await outcomes(next)).toEqual(['ok']);
+      expect(await shop.refusals()).toBe(2);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+});
+
 describe('The context of a group commit', () => {
   let level: string;
   beforeEach(() => {

@@ -1,4 +1,4 @@
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 import { calm, outcomes, Workshop } from '../../../test/support/workshop';
 
@@ -169,6 +169,7 @@ describe('A batch that fails as a whole', () => {
   it.each([
     ['the database is away', new DatabaseUnavailable()],
     ['nobody knows the outcome', new OutcomeUnknown('the connection broke')],
+    ['no connection could be had', new PoolExhausted()],
   ])('is not tried again if %s: all of it fails, and the next batch goes on', async (_, error) => {
     const submitted = shop.submit('a1', 'a2', 'b1');
     await calm();
@@ -222,5 +223,41 @@ describe('A batch that fails as a whole', () => {
       [['a1'], true],
       [['a2'], true],
     ]);
+  });
+
+  it('answers each part when that has ended, not when the last has', async () => {
+    const submitted = shop.submit('a1', 'a2', 'b1');
+    await calm();
+    shop.batches[0]!.fail(new Error('poison'));
+    await calm();
+    shop.batches[1]!.finish();
+    expect(await submitted[0]).toBe('a1');
+    await calm();
+    expect(shop.given.at(-1)).toEqual(['a2', 'b1']);
+    shop.batches[2]!.finish();
+    expect(await outcomes(submitted)).toEqual(['ok', 'ok', 'ok']);
+  });
+});
+
+describe('The answers of a large batch', () => {
+  it('are given a few at a time, in their order, while the next batch has begun already', async () => {
+    const names = Array.from({ length: 20 }, (_, index) => `a${index}`);
+    const answered: string[] = [];
+    for (const one of shop.submit(...names)) {
+      void one.then((name) => answered.push(name));
+    }
+    await calm();
+    void shop.submit('a20');
+    shop.batches[0]!.finish();
+    await calm();
+    expect(shop.given.at(-1)).toEqual(['a20']);
+    expect(answered.length).toBeGreaterThan(0);
+    expect(answered.length).toBeLessThan(names.length);
+    while (answered.length < names.length) {
+      const before = answered.length;
+      await calm();
+      expect(answered.length).toBeGreaterThan(before);
+    }
+    expect(answered).toEqual(names);
   });
 });

@@ -4,6 +4,7 @@ import stringify from 'safe-stable-stringify';
 import type { EntityManager } from 'typeorm';
 import type { Tx } from '../database/tx';
 import { IdempotencyKeyReused } from '../errors/domain-errors';
+import type { Verdict } from '../group-commit/group-commit';
 import { Answer } from '../http/answer';
 import { Secrets } from '../security/secrets';
 import type { IdempotencyKey } from './idempotency-key.entity';
@@ -103,13 +104,19 @@ export class IdempotencyKeys {
   }
 }
 
-/** The first answer again. @throws IdempotencyKeyReused if another body was asked for then */
-export function replay<T>(request: KeyedRequest, first: StoredAnswer): Answer<T> {
+/** The first answer again, or an IdempotencyKeyReused if another body was asked for then. */
+export function replayed(request: KeyedRequest, first: StoredAnswer): Verdict<Answer<object>> {
   if (first.fingerprint !== request.fingerprint) {
-    throw new IdempotencyKeyReused();
+    return { error: new IdempotencyKeyReused() };
   }
   const { version } = first.body as { version?: number };
-  return new Answer(first.body as T, { location: first.location ?? undefined, version, isReplay: true });
+  const extras = { location: first.location ?? undefined, version, isReplay: true };
+  return { result: new Answer(first.body as object, extras) };
+}
+
+/** What a request with this key will be answered when it is repeated. */
+export function asStored({ fingerprint }: KeyedRequest, { data, extras }: Answer<object>): StoredAnswer {
+  return { fingerprint, body: data, location: extras.location ?? null };
 }
 
 function identityOf({ caller, method, path, key }: Identity): string {

@@ -2,11 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { Cron, CronExpression } from '@nestjs/schedule';
 import { RequestContext } from '../context/request-context';
 import { isLockTimeout } from '../database/database-errors';
-import { StaleRead, TransactionRunner } from '../database/transaction-runner';
+import { together } from '../database/together';
+import { commitWith, IMPATIENTLY, StaleRead, TransactionRunner } from '../database/transaction-runner';
 import type { Tx } from '../database/tx';
 import { IdempotencyInProgress } from '../errors/domain-errors';
+import type { BatchMode, Verdict } from '../group-commit/group-commit';
 import type { Answer } from '../http/answer';
-import { IdempotencyKeys, replay, RETENTION } from './idempotency-keys';
+import { IdempotencyKeys, type KeyedRequest, replayed, RETENTION, type StoredAnswer } from './idempotency-keys';
 import type { IdempotentRequest } from './idempotent-request';
 
 const PURGE_BATCH = 1000;
@@ -17,6 +19,13 @@ const PURGE = `
     SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - ${RETENTION}
     LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED))`;
 
+/** One of many requests that share a transaction. */
+interface MaybeKeyed {
+  readonly keyed: KeyedRequest | undefined;
+}
+
+type AnswerVerdict = Verdict<Answer<object>>;
+
 @Injectable()
 export class IdempotencyService {
   constructor(
@@ -24,6 +33,11 @@ export class IdempotencyService {
     private readonly context: RequestContext,
     private readonly keys: IdempotencyKeys,
   ) {}
+
+  /** What makes a request's key its own; undefined if it has none. */
+  keyed(request: IdempotentRequest): KeyedRequest | undefined {
+    return this.keys.keyed(request);
+  }
 
   /**
    * Runs `work` in a transaction, once for each key: the key is its first statement and the answer its last, so both
@@ -38,15 +52,43 @@ export class IdempotencyService {
     return this.transactions.run(async (tx) => {
       const claimed = await this.keys.claimTx(tx, [keyed]).catch(orInProgress);
       if (claimed.size === 0) {
-        const first = (await this.keys.recall(tx, [keyed])).get(keyed.identity);
-        if (!first) {
-          throw new StaleRead();
+        const verdict = replayedOrStale(keyed, await this.keys.recall(tx, [keyed]));
+        if ('error' in verdict) {
+          throw verdict.error;
         }
-        return replay<T>(keyed, first);
+        return verdict.result as Answer<T>;
       }
       const answer = await work(tx);
       await this.keys.storeTx(tx, [[keyed, answer]]);
       return answer;
+    });
+  }
+
+  /**
+   * As `run`, for many requests in one transaction, no two of which have the same key. `work` is given those that are to
+   * be carried out and says what became of each; a failure of one undoes nothing of the others.
+   */
+  async runAll<Request extends MaybeKeyed>(
+    requests: readonly Request[],
+    work: (tx: Tx, fresh: Request[]) => Promise<Map<Request, AnswerVerdict>>,
+    { isPatient }: BatchMode,
+  ): Promise<AnswerVerdict[]> {
+    const keyed = requests.flatMap((request) => request.keyed ?? []);
+    return this.transactions.run(async (tx) => {
+      const patience = isPatient ? undefined : tx.query(IMPATIENTLY);
+      const claim = this.keys.claimTx(tx, keyed);
+      const [, claimed] = await together([patience, requests.length === 1 ? claim.catch(orInProgress) : claim]);
+      const isClaimed = ({ identity }: KeyedRequest): boolean => claimed.has(identity);
+      const answered = await this.keys.recall(
+        tx,
+        keyed.filter((one) => !isClaimed(one)),
+      );
+      const done = await work(
+        tx,
+        requests.filter((request) => !request.keyed || isClaimed(request.keyed)),
+      );
+      this.settleKeys(tx, done);
+      return requests.map((request) => done.get(request) ?? replayedOrStale(request.keyed!, answered));
     });
   }
 
@@ -60,6 +102,27 @@ export class IdempotencyService {
       } while (dropped === PURGE_BATCH);
     });
   }
+
+  private settleKeys(tx: Tx, done: ReadonlyMap<MaybeKeyed, AnswerVerdict>): void {
+    const kept: [KeyedRequest, Answer<object>][] = [];
+    const unused: KeyedRequest[] = [];
+    for (const [{ keyed }, verdict] of done) {
+      if (keyed && 'result' in verdict) {
+        kept.push([keyed, verdict.result]);
+      } else if (keyed) {
+        unused.push(keyed);
+      }
+    }
+    commitWith(tx, [this.keys.storeTx(tx, kept), this.keys.releaseTx(tx, unused)]);
+  }
+}
+
+function replayedOrStale(request: KeyedRequest, answered: ReadonlyMap<string, StoredAnswer>): AnswerVerdict {
+  const first = answered.get(request.identity);
+  if (!first) {
+    throw new StaleRead();
+  }
+  return replayed(request, first);
 }
 
 /** For `.catch()` of a claim: the first request with the key has not ended in the time that a lock is waited for. */

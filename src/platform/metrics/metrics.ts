@@ -79,21 +79,17 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  private readonly queues: (() => number)[] = [];
+
   constructor() {
+    this.showQueues();
     collectDefaultMetrics({ register: this.registry });
     OUTCOMES.forEach((outcome) => this.reservations.inc({ outcome }, 0));
   }
 
-  /** Shows how many requests wait for a batch; `count` is asked when somebody reads the metrics. */
-  watchQueue(count: () => number): void {
-    new Gauge({
-      name: 'holdfast_queue_requests',
-      help: 'Requests that wait for their batch.',
-      registers: [this.registry],
-      collect() {
-        this.set(count());
-      },
-    });
+  /** Counts a queue among those whose requests wait for a batch; `length` is asked when somebody reads the metrics. */
+  watchQueue(length: () => number): void {
+    this.queues.push(length);
   }
 
   /** Shows the use of a connection pool; `use` is asked when somebody reads the metrics. */
@@ -105,6 +101,18 @@ export class Metrics {
       registers: [this.registry],
       collect() {
         Object.entries(use()).forEach(([state, count]) => this.set({ state }, count));
+      },
+    });
+  }
+
+  private showQueues(): void {
+    const { queues } = this;
+    new Gauge({
+      name: 'holdfast_queue_requests',
+      help: 'Requests that wait for their batch.',
+      registers: [this.registry],
+      collect() {
+        this.set(queues.reduce((sum, length) => sum + length(), 0));
       },
     });
   }

@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { uuidv7 } from 'uuidv7';
+import { ReservationEndings } from '../inventory/reservations/reservation-endings';
+import { mayUse, ReservationHolds } from '../inventory/reservations/reservation-holds';
+import type { Cause } from '../platform/context/request-context';
+import type { Tx } from '../platform/database/tx';
+import { NotFound } from '../platform/errors/domain-errors';
+import type { BatchMode, Job, Verdict } from '../platform/group-commit/group-commit';
+import { Answer } from '../platform/http/answer';
+import { IdempotencyService } from '../platform/idempotency/idempotency.service';
+import type { KeyedRequest } from '../platform/idempotency/idempotency-keys';
+import type { UserActor } from '../platform/security/actor';
+import { NewOrders } from './new-orders';
+import { OrderLifecycle } from './order-lifecycle';
+import { answerOrders } from './orders.query';
+
+/** One request to commit a reservation, on its way through the lane. */
+export interface CommitJob extends Job {
+  readonly reservationId: string;
+  readonly caller: UserActor;
+  readonly keyed: KeyedRequest | undefined;
+  readonly cause: Cause;
+}
+
+type CommitVerdict = Verdict<Answer<object>>;
+
+/** Commits reservations into confirmed orders, many at a time. */
+@Injectable()
+export class ReservationCommits {
+  constructor(
+    private readonly idempotency: IdempotencyService,
+    private readonly holds: ReservationHolds,
+    private readonly endings: ReservationEndings,
+    private readonly lifecycle: OrderLifecycle,
+    private readonly newOrders: NewOrders,
+  ) {}
+
+  /** All in one transaction, but for those who want a reservation that an earlier one wants too: they come after it. */
+  async attempt(jobs: readonly CommitJob[], mode: BatchMode): Promise<CommitVerdict[]> {
+    const firsts = new Map([...jobs].reverse().map((job) => [job.reservationId, job]));
+    const isFirst = (job: CommitJob): boolean => firsts.get(job.reservationId) === job;
+    const now = jobs.filter(isFirst);
+    const later = jobs.filter((job) => !isFirst(job));
+    const verdicts = await this.idempotency.runAll(now, (tx, fresh) => this.commitTx(tx, fresh), mode);
+    const verdictOf = new Map(now.map((job, index) => [job, verdicts[index]!]));
+    if (later.length > 0) {
+      (await this.attempt(later, mode)).forEach((verdict, index) => verdictOf.set(later[index]!, verdict));
+    }
+    return jobs.map((job) => verdictOf.get(job)!);
+  }
+
+  /** Locks their orders, then the reservations, then the levels. */
+  private async commitTx(tx: Tx, jobs: readonly CommitJob[]): Promise<Map<CommitJob, CommitVerdict>> {
+    const jobOf = new Map(jobs.map((job) => [job.reservationId, job]));
+    const causeOf = (reservationId: string): Cause => jobOf.get(reservationId)!.cause;
+    const locked = await this.holds.lockAllTx(tx, [...jobOf.keys()], (seen) =>
+      mayUse(seen, jobOf.get(seen.id)!.caller),
+    );
+    const refused = await this.endings.commitAllTx(tx, locked, {
+      attachTx: async (active, at) => {
+        const alone = active.filter(({ orderId }) => orderId === null);
+        alone.forEach((reservation) => (reservation.orderId = uuidv7()));
+        const held = await this.holds.attachAllTx(tx, alone, at);
+        await this.newOrders.write(
+          tx,
+          held.map((reservation) => ({ reservation, cause: causeOf(reservation.id) })),
+        ).written;
+      },
+      causeOf: ({ id }) => causeOf(id),
+    });
+    const committed = locked.filter((reservation) => !refused.has(reservation));
+    const orderIds = committed.map(({ orderId }) => orderId!);
+    await this.lifecycle.confirmAllTx(tx, orderIds, ({ reservationId }) => causeOf(reservationId));
+    const answers = await answerOrders(tx, orderIds);
+    const verdicts = new Map<CommitJob, CommitVerdict>();
+    jobs.forEach((job) => verdicts.set(job, { error: new NotFound('reservation', job.reservationId) }));
+    refused.forEach((error, { id }) => verdicts.set(jobOf.get(id)!, { error }));
+    committed.forEach(({ id, orderId }) => {
+      const { data, extras } = answers.get(orderId!)!;
+      verdicts.set(jobOf.get(id)!, { result: new Answer(data, { ...extras, location: `/api/orders/${orderId}` }) });
+    });
+    return verdicts;
+  }
+}
