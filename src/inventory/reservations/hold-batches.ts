@@ -109,8 +109,10 @@ export class HoldBatches {
       if (!(error instanceof OutcomeUnknown)) {
         throw error;
       }
+      // It has to wait for the locks: whoever held them may still be committing.
+      const again = { ...round, mode: { ...round.mode, isPatient: true }, unsure: decided };
       return this.transactions
-        .run((tx) => this.holdTx(tx, { ...round, unsure: decided }))
+        .run((tx) => this.holdTx(tx, again))
         .catch(() => {
           throw error;
         });

@@ -5,6 +5,8 @@ import type { Metrics } from '../metrics/metrics';
 
 /** Large enough to share a commit among many, small enough that its rows are not locked for long. */
 const MAX_BATCH = 128;
+/** The same for jobs of many lanes: a basket of a hundred products has a hundred rows to lock and to write. */
+const MAX_LANES = 1000;
 /** Batches under way at once, each on a connection: what one of them waits for does not stop the others. */
 const MAX_BATCHES = 2;
 /** Requests of all lanes that may wait, as a multiple of what one lane may have. */
@@ -125,9 +127,10 @@ export class GroupCommit<J extends Job, Result> {
     const batch: Waiting<J, Result>[] = [];
     const rest: Waiting<J, Result>[] = [];
     const kept = new Set(this.busy);
+    let size = 0;
     for (const waiting of this.waiting) {
       const { lanes } = waiting.job;
-      if (batch.length === MAX_BATCH || lanes.some((lane) => kept.has(lane))) {
+      if (batch.length === MAX_BATCH || size >= MAX_LANES || lanes.some((lane) => kept.has(lane))) {
         lanes.forEach((lane) => kept.add(lane));
         rest.push(waiting);
         continue;
@@ -135,6 +138,7 @@ export class GroupCommit<J extends Job, Result> {
       this.count(waiting.job, -1);
       if (this.isWorthDoing(waiting)) {
         batch.push(waiting);
+        size += lanes.length;
       }
     }
     this.waiting = rest;
