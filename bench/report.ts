@@ -72,7 +72,7 @@ export function reportOf(rounds: readonly Round[], { seconds, clients }: { secon
 
 \`npm run bench\`, ${rounds.length} rounds of ${seconds} s a line, ${clients} connections; medians of the rounds, ratios within a round.
 PostgreSQL with its default durability, the service and the load generator share the machine:
-${cpus().length} cores (${cpus()[0]?.model.trim()}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}, commit ${commit()}.
+${machine()}, commit ${commit()}.
 The baseline is raw SQL: one transaction of six statements for each reservation, no HTTP. The last line is what the
 machine can do at all: the same rows for 64 reservations in each transaction, decided by nobody; its times are a batch's.
 
@@ -86,7 +86,12 @@ ${RATIOS.map(ratio).join('\n')}
 `;
 }
 
-function commit(): string {
+export function machine(): string {
+  const memory = (totalmem() / 2 ** 30).toFixed(0);
+  return `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${memory} GiB, Node ${process.version}`;
+}
+
+export function commit(): string {
   try {
     return execFileSync('git', ['describe', '--always', '--dirty', '--exclude', '*'], {
       encoding: 'utf8',

@@ -1,6 +1,4 @@
 import 'reflect-metadata';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,12 +7,12 @@ import { Client } from 'pg';
 import { uuidv7 } from 'uuidv7';
 import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
-import { AccessTokens } from '../src/platform/security/access-tokens';
 import { Failure, type Program, runProgram } from '../src/program';
 import { baselineWorkers } from './baseline';
 import { BATCH, batchedWorkers } from './batched';
 import { Connection, type Duration, measure, postRequest, type Worker } from './load';
 import { reportOf, type Round, type Scenario, SCENARIOS } from './report';
+import { PORT, startService, tokenFor } from './service';
 import type { Sample } from './statistics';
 
 const CLIENTS = 64;
@@ -22,10 +20,6 @@ const ROUNDS = 3;
 /** For each line, before the first round. */
 const WARM_UP_SECONDS = 3;
 const STOCK = 1_000_000_000;
-const PORT = 3999;
-const JWT_SECRET = 'of the bench alone, and of no use elsewhere';
-/** As `npm start` has it. */
-const NODE_OPTIONS = ['--max-semi-space-size=64'];
 const RESULTS = 'bench/RESULTS.md';
 
 /** Where the load goes, and what it reserves there. */
@@ -68,7 +62,7 @@ async function prepare(program: Program): Promise<Target> {
   const database = await program.keep(startEmbeddedPostgres({ dataDir }), (opened) => opened.stop());
   await migrate(database.url);
   await program.keep(startService(database.url, dataDir), (stop) => stop());
-  const token = new AccessTokens(JWT_SECRET, 86_400).sign({ id: uuidv7(), role: 'admin' });
+  const token = tokenFor(uuidv7(), 'admin');
   progress('making 2104 products');
   const several = (count: number): Promise<string[]> => makeProducts(database.url, count, STOCK);
   const [baselineHot, batched, hot] = await several(3);
@@ -79,42 +73,6 @@ async function prepare(program: Program): Promise<Target> {
     token,
     products: { baselineHot: baselineHot!, batched: batched!, hot: hot!, soldOut: soldOut!, ...lists },
   };
-}
-
-/** With its log, its token check, its validation and its rate limit, which is only too high to be reached. */
-async function startService(databaseUrl: string, dataDir: string): Promise<() => Promise<void>> {
-  const settings = {
-    DATABASE_URL: databaseUrl,
-    DATA_DIR: dataDir,
-    PORT: String(PORT),
-    JWT_SECRET,
-    RATE_LIMIT_PER_MINUTE: '10000000',
-    // No hold ends while it is counted.
-    RESERVATION_TTL_SECONDS: '86400',
-    RESERVATION_MAX_TTL_SECONDS: '86400',
-  };
-  const service = fork(join(__dirname, '../src/main.js'), {
-    env: { ...process.env, ...settings },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    execArgv: NODE_OPTIONS,
-  });
-  const exited = once(service, 'exit');
-  for (const deadline = performance.now() + 30_000; !(await isReady());) {
-    if (service.exitCode !== null || performance.now() > deadline) {
-      throw new Failure(`The service does not start on port ${PORT}`);
-    }
-  }
-  return async () => {
-    service.kill('SIGTERM');
-    await exited;
-  };
-}
-
-function isReady(): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${PORT}/health/ready`).then(
-    ({ ok }) => ok,
-    () => false,
-  );
 }
 
 /** Straight into the tables, ledger included, so that reconciliation can be asked at the end. */

@@ -3,7 +3,6 @@ import type { AuditEntry } from '../audit/audit-action';
 import { AuditService } from '../audit/audit.service';
 import type { HoldSequel, MadeHold } from '../inventory/reservations/hold-job';
 import { insertRows, rowsOf } from '../platform/database/insert-rows';
-import { together } from '../platform/database/together';
 import type { Tx } from '../platform/database/tx';
 import { Answer } from '../platform/http/answer';
 import { Order, OrderItem } from './order.entity';
@@ -15,14 +14,14 @@ export class NewOrders implements HoldSequel {
   constructor(private readonly audit: AuditService) {}
 
   /** Makes an order of each of these holds, whose `orderId` says which, and answers with it. */
-  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<OrderResponse>[]; written: Promise<unknown> } {
+  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<OrderResponse>[]; written: Promise<unknown>[] } {
     const made = holds.map(({ reservation, cause }) => {
       const { orderId, userId, totalAmount, currency, id: reservationId, updatedAt: now } = reservation;
       const draft = { id: orderId!, userId, status: 'pending' as const, totalAmount, currency, reservationId };
       const order: Order = { ...draft, version: 1, createdAt: now, updatedAt: now };
       return { order, items: reservation.items.map((item): OrderItem => ({ ...item, orderId: order.id })), cause };
     });
-    const written = together([
+    const written = [
       insertRows(
         tx,
         rowsOf(
@@ -35,7 +34,7 @@ export class NewOrders implements HoldSequel {
         ),
       ),
       this.audit.recordTx(tx, ...made.map(({ order, cause }) => ({ ...creationOf(order), cause }))),
-    ]);
+    ];
     const answers = made.map(({ order, items }) => {
       const location = `/api/orders/${order.id}`;
       return new Answer(toOrderResponse(order, items), { location, version: order.version });

@@ -4,6 +4,7 @@ import type { HeldReservation } from '../inventory/reservations/hold-job';
 import { HoldLanes } from '../inventory/reservations/hold-lanes';
 import { ReservationHolds } from '../inventory/reservations/reservation-holds';
 import { toLines } from '../inventory/reservations/reservation-lines';
+import { together } from '../platform/database/together';
 import type { Tx } from '../platform/database/tx';
 import type { Answer } from '../platform/http/answer';
 import { IdempotencyService } from '../platform/idempotency/idempotency.service';
@@ -39,7 +40,7 @@ export class OrdersService {
 
   private async makeTx(tx: Tx, reservation: HeldReservation): Promise<Answer<OrderResponse>> {
     const { answers, written } = this.newOrders.write(tx, [{ reservation }]);
-    await written;
+    await together(written);
     return answers[0]!;
   }
 }

@@ -3,6 +3,7 @@ import { uuidv7 } from 'uuidv7';
 import { ReservationEndings } from '../inventory/reservations/reservation-endings';
 import { mayUse, ReservationHolds } from '../inventory/reservations/reservation-holds';
 import type { Cause } from '../platform/context/request-context';
+import { together } from '../platform/database/together';
 import type { Tx } from '../platform/database/tx';
 import { NotFound } from '../platform/errors/domain-errors';
 import type { BatchMode, Job, Verdict } from '../platform/group-commit/group-commit';
@@ -61,10 +62,8 @@ export class ReservationCommits {
         const alone = active.filter(({ orderId }) => orderId === null);
         alone.forEach((reservation) => (reservation.orderId = uuidv7()));
         const held = await this.holds.attachAllTx(tx, alone, at);
-        await this.newOrders.write(
-          tx,
-          held.map((reservation) => ({ reservation, cause: causeOf(reservation.id) })),
-        ).written;
+        const made = held.map((reservation) => ({ reservation, cause: causeOf(reservation.id) }));
+        await together(this.newOrders.write(tx, made).written);
       },
       causeOf: ({ id }) => causeOf(id),
     });

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { DataSource, type Driver } from 'typeorm';
+import { TransactionRunner } from '../../src/platform/database/transaction-runner';
 import type { Api, Reply } from '../support/api';
-import { inOneBatch, LOCK_LEVELS, metricOf } from '../support/batches';
+import { HOLD_KEY, inOneBatch, LOCK_LEVELS, metricOf } from '../support/batches';
 import { aProduct, aReservation, expectReconciled, letTimePass, stockOf } from '../support/factories';
-import { tally, whileLocked } from '../support/race';
+import { storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** A lock is waited for 3 s, once. */
@@ -149,5 +152,82 @@ describe('A level that an outsider holds for longer than a lock is waited for', 
     }
     expect(await stockOf(test, soldOut.id)).toEqual({ available: 1, reserved: 0, total: 1 });
     expect((await attempts[0]!()).status).toBe(201);
+  });
+});
+
+describe('A key that another process holds for longer than a lock is waited for', () => {
+  let test: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp({ LOG_LEVEL: 'fatal' });
+  });
+  afterEach(() => expectReconciled(test));
+  afterAll(() => test.close());
+
+  it('costs only that request its answer, and the others one wait', async () => {
+    const product = await aProduct(test);
+    const buyers = Array.from({ length: 8 }, () => ({ user: test.aUser(), key: randomUUID() }));
+    const buy = ({ user, key }: (typeof buyers)[number]): Promise<Reply> =>
+      user.post('/api/reservations', { product_id: product.id, quantity: 1 }, { 'Idempotency-Key': key });
+    const unlucky = buyers[5]!;
+    const other = await test.database.pool.connect();
+    try {
+      await other.query('BEGIN');
+      await other.query(HOLD_KEY, [unlucky.user.userId, unlucky.key]);
+      const startedAt = performance.now();
+      const attempts = buyers.map((buyer) => () => buy(buyer));
+      const { replies, written } = await inOneBatch(test, attempts);
+      expect(performance.now() - startedAt).toBeLessThan(ONE_WAIT_MS);
+      const [refusal] = replies.splice(5, 1);
+      expect(tally(replies)).toEqual({ '201': 7 });
+      expect(['409 idempotency_in_progress', '503 overloaded']).toContain(`${refusal!.status} ${refusal!.body.code}`);
+      expect(refusal!.headers['retry-after']).toBe('1');
+      expect(written).toEqual({
+        ...{ reservations: 7, reservation_items: 7, stock_movements: 7, audit_logs: 7, idempotency_keys: 7 },
+      });
+      expect(await stockOf(test, product.id)).toEqual({ available: 3, reserved: 7, total: 10 });
+      await other.query('ROLLBACK');
+    } finally {
+      other.release(true);
+    }
+    const again = await buy(unlucky);
+    expect([again.status, again.headers['idempotent-replayed']]).toEqual([201, undefined]);
+  });
+});
+
+describe('A pool that has no connection left', () => {
+  const POOL_SIZE = 2;
+  const PATIENCE_MS = 400;
+  let test: TestApp;
+  beforeAll(async () => {
+    test = await startTestApp({ DATABASE_POOL_SIZE: String(POOL_SIZE), LOG_LEVEL: 'fatal' });
+  });
+  afterAll(() => test.close());
+
+  it('is waited for once by a batch, not once more by each of its parts', async () => {
+    const product = await aProduct(test, { initial_stock: 50 });
+    const { options } = (test.app.get(DataSource, { strict: false }).driver as Driver & { master: Pool }).master;
+    const transactions = test.app.get(TransactionRunner, { strict: false });
+    let open!: () => void;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    let inUse = 0;
+    const held = storm(POOL_SIZE, () => transactions.run((tx) => tx.query('SELECT').then(() => ((inUse += 1), gate))));
+    await until(async () => inUse === POOL_SIZE, 'all connections are in use');
+    const patience = options.connectionTimeoutMillis;
+    options.connectionTimeoutMillis = PATIENCE_MS;
+    const buy = (): Promise<Reply> => test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 });
+    try {
+      const startedAt = performance.now();
+      const replies = await storm(30, buy);
+      // The first to arrive are a batch, all others the next; in halves, each half would wait after the other.
+      expect(performance.now() - startedAt).toBeLessThan(6 * PATIENCE_MS);
+      expect(tally(replies)).toEqual({ '503 overloaded': 30 });
+      expect(replies.map(({ headers }) => headers['retry-after'])).toEqual(replies.map(() => '1'));
+    } finally {
+      options.connectionTimeoutMillis = patience;
+      open();
+      await held;
+    }
+    expect(await stockOf(test, product.id)).toEqual({ available: 50, reserved: 0, total: 50 });
+    expect((await buy()).status).toBe(201);
   });
 });

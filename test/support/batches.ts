@@ -5,6 +5,11 @@ import type { TestApp } from './test-app';
 
 export const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
 
+/** What another process would have written that is about to answer a request with this key. */
+export const HOLD_KEY = `
+  INSERT INTO idempotency_keys (caller, method, path, key, fingerprint)
+  VALUES ($1, 'POST', '/api/reservations', $2, 'of another process')`;
+
 /** What one line of `/metrics` says, or 0 if it is not there: `holdfast_batch_requests_count`. */
 export async function metricOf({ anonymous }: TestApp, name: string): Promise<number> {
   const line = (await anonymous.get('/metrics')).text.split('\n').find((one) => one.startsWith(`${name} `));

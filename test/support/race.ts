@@ -19,6 +19,20 @@ export async function inTurns<T>(times: number, attempt: () => Promise<T>): Prom
   return results;
 }
 
+/** A door that opens when so many have come to it. */
+export function meeting(size: number): () => Promise<void> {
+  let open!: () => void;
+  const door = new Promise<void>((resolve) => (open = resolve));
+  let arrived = 0;
+  return () => {
+    arrived += 1;
+    if (arrived === size) {
+      open();
+    }
+    return door;
+  };
+}
+
 /** How often each answer came: `{ '201': 5, '409 insufficient_stock': 45 }`. */
 export function tally(replies: readonly Reply[]): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { together } from '../../platform/database/together';
 import { IMPATIENTLY, StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { DatabaseUnavailable, OutcomeUnknown } from '../../platform/errors/domain-errors';
+import { OutcomeUnknown } from '../../platform/errors/domain-errors';
 import type { BatchMode } from '../../platform/group-commit/group-commit';
 import { asStored, IdempotencyKeys, type KeyedRequest, replayed } from '../../platform/idempotency/idempotency-keys';
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
@@ -97,15 +97,12 @@ export class HoldBatches {
     return verdicts;
   }
 
-  /** In one transaction, which is begun once more if its connection is lost. @throws OutcomeUnknown if that is lost too */
+  /** In one transaction; if its connection is lost during COMMIT, another finds out. @throws OutcomeUnknown if that fails */
   private async hold(round: Round): Promise<Map<HoldJob, HoldVerdict>> {
     let decided: Map<HoldJob, HoldVerdict> | undefined;
     try {
       return await this.transactions.run(async (tx) => (decided = await this.holdTx(tx, round)));
     } catch (error) {
-      if (error instanceof DatabaseUnavailable) {
-        return this.transactions.run((tx) => this.holdTx(tx, round));
-      }
       if (!(error instanceof OutcomeUnknown)) {
         throw error;
       }

@@ -37,9 +37,12 @@ export interface MadeHold {
   readonly cause?: Cause;
 }
 
-/** What else is written for some of the holds of a batch, in its transaction, and what each of them is answered. */
+/**
+ * What else is written for some of the holds of a batch, in its transaction, and what each of them is answered. Its
+ * statements must have been sent when it returns: COMMIT follows them.
+ */
 export interface HoldSequel {
-  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<object>[]; written?: Promise<unknown> };
+  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<object>[]; written?: Promise<unknown>[] };
 }
 
 /** The products of all the jobs, each once. */

@@ -1,5 +1,5 @@
 import { DatabaseError } from 'pg';
-import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
+import { QueryFailedError, QueryRunnerAlreadyReleasedError, QueryRunnerProviderAlreadyReleasedError } from 'typeorm';
 
 /** Deadlock and serialization failure: the same work in a new transaction may well succeed. */
 const RETRYABLE = new Set(['40001', '40P01']);
@@ -18,7 +18,7 @@ export type DatabaseFailure = 'retryable' | 'busy' | 'unavailable';
 /** What kind of failure of the database an error is; undefined if the database is well and the error is another's. */
 export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
   // The runner was released under us: its connection broke between two statements.
-  if (error instanceof QueryRunnerAlreadyReleasedError) {
+  if (error instanceof QueryRunnerAlreadyReleasedError || error instanceof QueryRunnerProviderAlreadyReleasedError) {
     return 'unavailable';
   }
   if (!isQueryFailure(error)) {

@@ -137,11 +137,12 @@ export class TransactionRunner {
   }
 }
 
-/** Sends START TRANSACTION, and leaves it to the first statement to wait: both share a round trip. */
+/** Sends the statements that begin a transaction; the first one of the work shares their round trip. */
 async function begin(runner: QueryRunner): Promise<void> {
-  // Outside a transaction nothing may be sent: without a connection the next statement fails.
-  runner.startTransaction().catch(() => discard(runner));
+  // If they fail, what follows them fails as well: outside a transaction that says so, nothing can be written.
+  runner.startTransaction().catch(() => undefined);
   await sent();
+  runner.query('SET TRANSACTION READ WRITE').catch(() => undefined);
 }
 
 async function commit(runner: QueryRunner): Promise<void> {
@@ -152,12 +153,15 @@ async function commit(runner: QueryRunner): Promise<void> {
     throw last.unsent.error;
   }
   const [statements, commit] = await Promise.allSettled([last?.all, runner.commitTransaction()]);
-  if (statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable') {
-    throw statements.reason;
-  }
-  if (commit.status === 'rejected') {
+  const isSure = statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable';
+  if (!isSure && commit.status === 'rejected' && databaseFailureOf(commit.reason) === 'unavailable') {
     // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
-    throw databaseFailureOf(commit.reason) === 'unavailable' ? new OutcomeUnknown(commit.reason) : commit.reason;
+    throw new OutcomeUnknown(commit.reason);
+  }
+  // What was refused before has ended the transaction, whatever is said to COMMIT then.
+  const failed = [statements, commit].find((one) => one.status === 'rejected');
+  if (failed) {
+    throw failed.reason;
   }
 }
 

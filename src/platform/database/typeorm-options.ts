@@ -31,13 +31,19 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
     installExtensions: false,
     logging: false,
     // Statements that are sent without waiting for each other's results share a round trip.
-    extra: { keepAlive: true, pipeline: true, ...(statementTimeoutMs > 0 && timeouts(statementTimeoutMs)) },
+    extra: { keepAlive: true, pipeline: true, ...(statementTimeoutMs > 0 && limits(statementTimeoutMs)) },
   };
 }
 
-/** The server ends a statement that takes too long; a server that does not even do that is not waited for either. */
-function timeouts(statementMs: number): object {
-  return { lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, query_timeout: statementMs + 2_000 };
+/**
+ * The server ends a statement that takes too long; a server that does not even do that is not waited for either. And
+ * outside of `TransactionRunner.run`, whose transactions say that they write, nothing can be written or locked.
+ */
+function limits(statementMs: number): object {
+  return {
+    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, query_timeout: statementMs + 2_000 },
+    options: '-c default_transaction_read_only=on',
+  };
 }
 
 export interface PoolUse {

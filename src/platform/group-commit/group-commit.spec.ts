@@ -167,7 +167,6 @@ describe('A batch that fails as a whole', () => {
   });
 
   it.each([
-    ['the database is away', new DatabaseUnavailable()],
     ['nobody knows the outcome', new OutcomeUnknown('the connection broke')],
     ['no connection could be had', new PoolExhausted()],
   ])('is not tried again if %s: all of it fails, and the next batch goes on', async (_, error) => {
@@ -179,6 +178,34 @@ describe('A batch that fails as a whole', () => {
     expect(await outcomes(submitted)).toEqual([error, error, error]);
     expect(shop.given).toEqual([['a1', 'a2', 'b1'], ['a3']]);
     shop.batches[1]!.finish();
+    expect(await outcomes(queued)).toEqual(['ok']);
+  });
+
+  it('is begun once more, all of it, if its connection was lost', async () => {
+    const submitted = shop.submit('a1', 'a2', 'b1');
+    await calm();
+    shop.batches[0]!.fail(new DatabaseUnavailable());
+    await calm();
+    shop.batches[1]!.finish();
+    expect(await outcomes(submitted)).toEqual(['ok', 'ok', 'ok']);
+    expect(shop.given).toEqual([
+      ['a1', 'a2', 'b1'],
+      ['a1', 'a2', 'b1'],
+    ]);
+  });
+
+  it('fails, all of it, if the database is away the second time too, and the next batch goes on', async () => {
+    const error = new DatabaseUnavailable();
+    const submitted = shop.submit('a1', 'a2', 'b1');
+    await calm();
+    const queued = shop.submit('a3');
+    shop.batches[0]!.fail(new DatabaseUnavailable());
+    await calm();
+    shop.batches[1]!.fail(error);
+    await calm();
+    expect(await outcomes(submitted)).toEqual([error, error, error]);
+    expect(shop.given).toHaveLength(3);
+    shop.batches[2]!.finish();
     expect(await outcomes(queued)).toEqual(['ok']);
   });
 

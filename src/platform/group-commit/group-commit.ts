@@ -171,9 +171,9 @@ export class GroupCommit<J extends Job, Result> {
 
   /** Never throws. What fails as a whole is tried again in halves, down to whom it was for, as long as they may wait. */
   private async settle(batch: readonly Waiting<J, Result>[], mode: BatchMode): Promise<void> {
+    const jobs = batch.map(({ job }) => job);
     try {
-      const jobs = batch.map(({ job }) => job);
-      answer(batch, await this.work(jobs, mode));
+      answer(batch, await this.work(jobs, mode).catch((error: unknown) => this.onceMore(jobs, mode, error)));
     } catch (error) {
       if (batch.length === 1 || FOR_ALL.some((kind) => error instanceof kind)) {
         answer(
@@ -192,6 +192,14 @@ export class GroupCommit<J extends Job, Result> {
         }
       }
     }
+  }
+
+  /** If it was only one connection that broke, there are others. */
+  private onceMore(jobs: J[], mode: BatchMode, error: unknown): Promise<Verdict<Result>[]> {
+    if (error instanceof DatabaseUnavailable) {
+      return this.work(jobs, mode);
+    }
+    throw error;
   }
 }
 
