@@ -41,7 +41,7 @@ export class CommitLanes {
    */
   async commit(reservationId: string, caller: UserActor, request: IdempotentRequest): Promise<Answer<OrderResponse>> {
     const answer = await this.groupCommit.submit({
-      ...{ reservationId, caller, lanes: LANE, isAbandoned: request.isAbandoned },
+      ...{ reservationId, caller, lanes: LANE, alone: reservationId, isAbandoned: request.isAbandoned },
       keyed: this.idempotency.keyed(request),
       cause: this.context.cause,
     });

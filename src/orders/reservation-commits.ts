@@ -5,7 +5,7 @@ import { mayUse, ReservationHolds } from '../inventory/reservations/reservation-
 import type { Cause } from '../platform/context/request-context';
 import { together } from '../platform/database/together';
 import type { Tx } from '../platform/database/tx';
-import { NotFound } from '../platform/errors/domain-errors';
+import { NotFound, Overloaded } from '../platform/errors/domain-errors';
 import type { BatchMode, Job, Verdict } from '../platform/group-commit/group-commit';
 import { Answer } from '../platform/http/answer';
 import { IdempotencyService } from '../platform/idempotency/idempotency.service';
@@ -15,7 +15,7 @@ import { NewOrders } from './new-orders';
 import { OrderLifecycle } from './order-lifecycle';
 import { answerOrders } from './orders.query';
 
-/** One request to commit a reservation, on its way through the lane. */
+/** One request to commit a reservation, on its way through the lane; no two for one reservation go together. */
 export interface CommitJob extends Job {
   readonly reservationId: string;
   readonly caller: UserActor;
@@ -36,27 +36,25 @@ export class ReservationCommits {
     private readonly newOrders: NewOrders,
   ) {}
 
-  /** All in one transaction, but for those who want a reservation that an earlier one wants too: they come after it. */
-  async attempt(jobs: readonly CommitJob[], mode: BatchMode): Promise<CommitVerdict[]> {
-    const firsts = new Map([...jobs].reverse().map((job) => [job.reservationId, job]));
-    const isFirst = (job: CommitJob): boolean => firsts.get(job.reservationId) === job;
-    const now = jobs.filter(isFirst);
-    const later = jobs.filter((job) => !isFirst(job));
-    const verdicts = await this.idempotency.runAll(now, (tx, fresh) => this.commitTx(tx, fresh), mode);
-    const verdictOf = new Map(now.map((job, index) => [job, verdicts[index]!]));
-    if (later.length > 0) {
-      (await this.attempt(later, mode)).forEach((verdict, index) => verdictOf.set(later[index]!, verdict));
-    }
-    return jobs.map((job) => verdictOf.get(job)!);
+  /** All in one transaction. No two of the jobs may be for one reservation. */
+  attempt(jobs: readonly CommitJob[], mode: BatchMode): Promise<CommitVerdict[]> {
+    return this.idempotency.runAll(
+      jobs,
+      (tx, fresh) => this.commitTx(tx, fresh, { skipLocked: !mode.isPatient }),
+      mode,
+    );
   }
 
   /** Locks their orders, then the reservations, then the levels. */
-  private async commitTx(tx: Tx, jobs: readonly CommitJob[]): Promise<Map<CommitJob, CommitVerdict>> {
+  private async commitTx(
+    tx: Tx,
+    jobs: readonly CommitJob[],
+    options: { skipLocked: boolean },
+  ): Promise<Map<CommitJob, CommitVerdict>> {
     const jobOf = new Map(jobs.map((job) => [job.reservationId, job]));
     const causeOf = (reservationId: string): Cause => jobOf.get(reservationId)!.cause;
-    const locked = await this.holds.lockAllTx(tx, [...jobOf.keys()], (seen) =>
-      mayUse(seen, jobOf.get(seen.id)!.caller),
-    );
+    const mayCommit = (seen: { id: string; userId: string }): boolean => mayUse(seen, jobOf.get(seen.id)!.caller);
+    const { locked, skipped } = await this.holds.lockAllTx(tx, [...jobOf.keys()], mayCommit, options);
     const refused = await this.endings.commitAllTx(tx, locked, {
       attachTx: async (active, at) => {
         const alone = active.filter(({ orderId }) => orderId === null);
@@ -66,6 +64,7 @@ export class ReservationCommits {
         await together(this.newOrders.write(tx, made).written);
       },
       causeOf: ({ id }) => causeOf(id),
+      ...options,
     });
     const committed = locked.filter((reservation) => !refused.has(reservation));
     const orderIds = committed.map(({ orderId }) => orderId!);
@@ -73,6 +72,7 @@ export class ReservationCommits {
     const answers = await answerOrders(tx, orderIds);
     const verdicts = new Map<CommitJob, CommitVerdict>();
     jobs.forEach((job) => verdicts.set(job, { error: new NotFound('reservation', job.reservationId) }));
+    skipped.forEach((id) => verdicts.set(jobOf.get(id)!, { error: new Overloaded() }));
     refused.forEach((error, { id }) => verdicts.set(jobOf.get(id)!, { error }));
     committed.forEach(({ id, orderId }) => {
       const { data, extras } = answers.get(orderId!)!;

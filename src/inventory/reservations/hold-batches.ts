@@ -9,7 +9,7 @@ import { asStored, IdempotencyKeys, type KeyedRequest, replayed } from '../../pl
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Metrics } from '../../platform/metrics/metrics';
-import { type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
+import { keyOf, type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
 import { assertNoneOverdue, decide, judgeAtSight, shortageOf } from './hold-decision';
 import { type HoldJob, type HoldVerdict, keyedOf, productsOf } from './hold-job';
 import { HoldWriter } from './hold-writer';
@@ -205,8 +205,4 @@ function lockedProducts(seen: readonly LevelKey[], locked: readonly LevelKey[]):
   const keys = new Set(locked.map(keyOf));
   const others = new Set(seen.filter((level) => !keys.has(keyOf(level))).map(({ productId }) => productId));
   return (productId) => !others.has(productId);
-}
-
-function keyOf({ productId, warehouseId }: LevelKey): string {
-  return `${productId} ${warehouseId}`;
 }

@@ -5,12 +5,12 @@ import type { Cause } from '../../platform/context/request-context';
 import { databaseNow } from '../../platform/database/clock';
 import { afterCommit } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { ReservationNotActive } from '../../platform/errors/domain-errors';
+import { type DomainError, Overloaded, ReservationNotActive } from '../../platform/errors/domain-errors';
 import { groupBy } from '../../platform/group-by';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
 import type { StockLevel } from '../stock/stock.entity';
-import { lockLevels } from '../stock/stock.locks';
+import { keyOf, type LockOptions, lockLevels } from '../stock/stock.locks';
 import type { Allotment } from './allocation';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { Reservation, ReservationItem, type ReservationStatus } from './reservation.entity';
@@ -48,18 +48,20 @@ export class ReservationEndings {
 
   /**
    * Turns what many locked reservations hold into sold: of those that are still active when their levels are locked,
-   * which this does, and that `attachTx` gives their orders. Says what the others are instead.
+   * which this does. Says why the others are not: ReservationNotActive, or Overloaded if a level had to be skipped.
    */
   async commitAllTx(
     tx: Tx,
     reservations: readonly Reservation[],
-    { attachTx, causeOf }: CommitPlan,
-  ): Promise<Map<Reservation, ReservationNotActive>> {
-    const { items, levels } = await lockHeldTx(tx, reservations);
+    { attachTx, causeOf, ...options }: CommitPlan,
+  ): Promise<Map<Reservation, DomainError>> {
+    const { items, levels } = await lockHeldTx(tx, reservations, options);
     const now = await databaseNow(tx);
-    const refused = new Map<Reservation, ReservationNotActive>();
+    const locked = new Set(levels.map(keyOf));
+    const skipped = new Set(items.filter((item) => !locked.has(keyOf(item))).map((item) => item.reservationId));
+    const refused = new Map<Reservation, DomainError>();
     for (const reservation of reservations) {
-      const error = inactivityOf(reservation, now);
+      const error = skipped.has(reservation.id) ? new Overloaded() : inactivityOf(reservation, now);
       if (error) {
         refused.set(reservation, error);
       }
@@ -149,7 +151,7 @@ export class ReservationEndings {
 }
 
 /** How many reservations are committed at once. */
-export interface CommitPlan {
+export interface CommitPlan extends LockOptions {
   /** Gives each of the reservations that has none its order, and notes it in `orderId`. */
   readonly attachTx: (reservations: readonly Reservation[], now: Date) => Promise<void>;
   /** Who commits it in which request; undefined if that is the context. */
@@ -163,9 +165,9 @@ interface Held {
   levels: StockLevel[];
 }
 
-async function lockHeldTx(tx: Tx, reservations: readonly Reservation[]): Promise<Held> {
+async function lockHeldTx(tx: Tx, reservations: readonly Reservation[], options?: LockOptions): Promise<Held> {
   const items = await tx.findBy(ReservationItem, { reservationId: In(reservations.map(({ id }) => id)) });
-  return { reservations, items, levels: await lockLevels(tx, items) };
+  return { reservations, items, levels: await lockLevels(tx, items, options) };
 }
 
 /** What happens to one piece. */

@@ -6,6 +6,7 @@ import { StaleRead } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { Duplicate, NotFound } from '../../platform/errors/domain-errors';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
+import type { LockOptions } from '../stock/stock.locks';
 import type { HeldReservation } from './hold-job';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { assertTtl } from './reservation-lines';
@@ -42,22 +43,31 @@ export class ReservationHolds {
   }
 
   /**
-   * Locks many reservations after the orders that they belong to: those that there are and `mayUse` lets through.
+   * Locks many reservations after the orders that they belong to: those that there are and `mayUse` lets through. Says
+   * which of them were skipped because another transaction has them, or their orders, locked.
    * @throws StaleRead if one came to belong to an order meanwhile
    */
-  async lockAllTx(tx: Tx, ids: string[], mayUse: (seen: Reservation) => boolean): Promise<Reservation[]> {
+  async lockAllTx(
+    tx: Tx,
+    ids: string[],
+    mayUse: (seen: Reservation) => boolean,
+    options: LockOptions,
+  ): Promise<{ locked: Reservation[]; skipped: string[] }> {
     const seen = (await tx.findBy(Reservation, { id: In(ids) })).filter(mayUse);
     const orderIds = seen.flatMap(({ orderId }) => orderId ?? []);
-    await this.hook.lockOrdersTx(tx, orderIds, { skipLocked: false });
+    const orders = await this.hook.lockOrdersTx(tx, orderIds, options);
+    const free = seen.filter(({ orderId }) => orderId === null || orders.has(orderId));
     const locked = await lockReservations(
       tx,
-      seen.map(({ id }) => id),
+      free.map(({ id }) => id),
+      options,
     );
     const seenOrders = new Map(seen.map(({ id, orderId }) => [id, orderId]));
     if (locked.some(({ id, orderId }) => seenOrders.get(id) !== orderId)) {
       throw new StaleRead();
     }
-    return locked;
+    const lockedIds = new Set(locked.map(({ id }) => id));
+    return { locked, skipped: seen.map(({ id }) => id).filter((id) => !lockedIds.has(id)) };
   }
 
   /** Lets locked, active reservations belong to the orders that they name already. Gives them with their items. */

@@ -2,6 +2,7 @@ import { databaseNow } from '../../platform/database/clock';
 import { lockRow } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { ReservationNotActive } from '../../platform/errors/domain-errors';
+import type { LockOptions } from '../stock/stock.locks';
 import { Reservation } from './reservation.entity';
 
 /** Locks a reservation. If it belongs to an order, that order must be locked already. */
@@ -10,7 +11,7 @@ export function lockReservation(tx: Tx, id: string): Promise<Reservation | null>
 }
 
 /** Locks those of the reservations whose time is over, in the order of their ids. */
-export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: { skipLocked: boolean }): Promise<Reservation[]> {
+export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: LockOptions): Promise<Reservation[]> {
   const query = tx
     .createQueryBuilder(Reservation, 'reservation')
     .setLock('pessimistic_write')
@@ -21,13 +22,13 @@ export function lockOverdue(tx: Tx, ids: string[], { skipLocked }: { skipLocked:
 }
 
 /** Locks these reservations, in the order of their ids. The orders that they belong to must be locked already. */
-export function lockReservations(tx: Tx, ids: string[]): Promise<Reservation[]> {
-  return tx
+export function lockReservations(tx: Tx, ids: string[], { skipLocked }: LockOptions): Promise<Reservation[]> {
+  const query = tx
     .createQueryBuilder(Reservation, 'reservation')
     .setLock('pessimistic_write')
     .where('reservation.id = ANY(:ids)', { ids })
-    .orderBy('reservation.id')
-    .getMany();
+    .orderBy('reservation.id');
+  return (skipLocked ? query.setOnLocked('skip_locked') : query).getMany();
 }
 
 /**

@@ -5,7 +5,7 @@ import { insertOf } from '../../platform/database/insert-rows';
 import { prepared } from '../../platform/database/prepared';
 import type { Tx } from '../../platform/database/tx';
 import { type MovementKind, type StockLevel, StockMovement } from './stock.entity';
-import type { LevelKey } from './stock.locks';
+import { keyOf, type LevelKey } from './stock.locks';
 
 /** One change of one level: how many pieces go to (+) or from (−) available and reserved. */
 export interface Posting extends LevelKey {
@@ -87,8 +87,4 @@ async function write(tx: Tx, levels: readonly StockLevel[], movements: Partial<S
     levels.map((level) => level.reserved),
     JSON.stringify(movements.map(toRecord)),
   ]);
-}
-
-function keyOf({ productId, warehouseId }: LevelKey): string {
-  return `${productId}/${warehouseId}`;
 }

@@ -7,6 +7,11 @@ export interface LevelKey {
   readonly warehouseId: string;
 }
 
+/** The same for two keys of one level, and for no others. */
+export function keyOf({ productId, warehouseId }: LevelKey): string {
+  return `${productId}/${warehouseId}`;
+}
+
 /** Whether to wait for rows that another transaction has locked, or to do without them. */
 export interface LockOptions {
   readonly skipLocked: boolean;
@@ -28,10 +33,14 @@ export async function lockLevelsOf(tx: Tx, productIds: readonly string[], option
 }
 
 /** Locks these levels. */
-export function lockLevels(tx: Tx, keys: readonly LevelKey[]): Promise<StockLevel[]> {
+export function lockLevels(
+  tx: Tx,
+  keys: readonly LevelKey[],
+  options: LockOptions = { skipLocked: false },
+): Promise<StockLevel[]> {
   const condition = '(product_id, warehouse_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))';
   const values = [keys.map((key) => key.productId), keys.map((key) => key.warehouseId)];
-  return lockWhere(tx, condition, values, { skipLocked: false });
+  return lockWhere(tx, condition, values, options);
 }
 
 /**

@@ -4,6 +4,22 @@ import { log } from '../logging/logger';
 
 const LONGEST_WAIT_MS = 10_000;
 
+describe('Jobs that have to be alone of their kind in a batch', () => {
+  it('go one after the other, and the others of their lane pass them', async () => {
+    const shop = new Workshop();
+    const opener = await shop.begin('a0');
+    const submit = (name: string, alone?: string): Promise<string> =>
+      shop.groupCommit.submit({ name, lanes: ['a'], alone, isAbandoned: () => false });
+    const submitted = [submit('a1', 'x'), submit('a2', 'x'), submit('a3', 'y'), submit('a4', 'x'), submit('a5')];
+    for (const batch of [0, 1, 2, 3]) {
+      (batch === 0 ? opener : shop.batches[batch]!).finish();
+      await calm();
+    }
+    expect(shop.given).toEqual([['a0'], ['a1', 'a3', 'a5'], ['a2'], ['a4']]);
+    expect(await Promise.all(submitted)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5']);
+  });
+});
+
 describe('The queue of a group commit', () => {
   it('refuses at once what a full lane cannot take, and counts it, while other lanes are served', async () => {
     const shop = new Workshop(2);

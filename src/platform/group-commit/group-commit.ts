@@ -23,6 +23,8 @@ const FOR_ALL = [DatabaseUnavailable, OutcomeUnknown, PoolExhausted];
 export interface Job {
   /** The names of what it needs alone: two batches that are under way at once have none of them in common. */
   readonly lanes: readonly string[];
+  /** No two jobs of one batch have this in common: the later one goes in a later batch, and the others pass it. */
+  readonly alone?: string;
   /** Whether nobody waits for it any more. */
   readonly isAbandoned: () => boolean;
 }
@@ -127,9 +129,14 @@ export class GroupCommit<J extends Job, Result> {
     const batch: Waiting<J, Result>[] = [];
     const rest: Waiting<J, Result>[] = [];
     const kept = new Set(this.busy);
+    const alone = new Set<string>();
     let size = 0;
     for (const waiting of this.waiting) {
-      const { lanes } = waiting.job;
+      const { lanes, alone: name } = waiting.job;
+      if (name !== undefined && alone.has(name)) {
+        rest.push(waiting);
+        continue;
+      }
       if (batch.length === MAX_BATCH || size >= MAX_LANES || lanes.some((lane) => kept.has(lane))) {
         lanes.forEach((lane) => kept.add(lane));
         rest.push(waiting);
@@ -139,6 +146,7 @@ export class GroupCommit<J extends Job, Result> {
       if (this.isWorthDoing(waiting)) {
         batch.push(waiting);
         size += lanes.length;
+        alone.add(name ?? '');
       }
     }
     this.waiting = rest;
