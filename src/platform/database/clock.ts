@@ -8,3 +8,11 @@ export async function databaseNow(tx: Tx): Promise<Date> {
   const [row] = await tx.query<{ now: Date }[]>(`SELECT date_trunc('milliseconds', clock_timestamp()) AS now`);
   return row!.now;
 }
+
+/** The database's day, in UTC: `2026-11-20`. */
+export async function databaseDay(database: Pick<Tx, 'query'>): Promise<string> {
+  const [row] = await database.query<{ day: string }[]>(
+    `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day`,
+  );
+  return row!.day;
+}
