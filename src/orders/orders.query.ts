@@ -1,4 +1,4 @@
-import { type EntityManager, In } from 'typeorm';
+import { type EntityManager, In, type SelectQueryBuilder } from 'typeorm';
 import { NotFound } from '../platform/errors/domain-errors';
 import { groupBy } from '../platform/group-by';
 import { Answer } from '../platform/http/answer';
@@ -24,12 +24,12 @@ export const SORT_ORDERS: Readonly<Record<OrderSort, SortOrder>> = {
 export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor'>;
 
 /** At most `count` orders after a position, in the order of `sort`. One statement. */
-export function findOrders(
+export function selectOrders(
   manager: EntityManager,
   filters: OrderFilters,
   count: number,
   after: Position | undefined,
-): Promise<Order[]> {
+): SelectQueryBuilder<Order> {
   const { column, direction } = SORT_ORDERS[filters.sort];
   const query = manager.createQueryBuilder(Order, 'o').orderBy(`o.${column}`, direction).addOrderBy('o.id', direction);
   if (filters.user_id !== undefined) {
@@ -48,7 +48,7 @@ export function findOrders(
   if (after) {
     query.andWhere(`(o.${column}, o.id) ${direction === 'ASC' ? '>' : '<'} (:value, :id)`, after);
   }
-  return query.limit(count).getMany();
+  return query.limit(count);
 }
 
 /** The items of all these orders. One statement. */

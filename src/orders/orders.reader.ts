@@ -13,7 +13,7 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { answerWithItems, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
+import { answerWithItems, assertMayUse, findItems, selectOrders, SORT_ORDERS } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -32,7 +32,7 @@ export class OrdersReader {
     );
     const after = keyset.positionOf(cursor);
     return this.transactions.read(async (manager) => {
-      const orders = await findOrders(manager, filters, limit + 1, after);
+      const orders = await selectOrders(manager, filters, limit + 1, after).getMany();
       const items = await findItems(
         manager,
         orders.slice(0, limit).map(({ id }) => id),
