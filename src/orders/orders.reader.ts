@@ -13,7 +13,7 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { answerWithItems, assertMayUse, findItems, selectOrders, SORT_ORDERS } from './orders.query';
+import { answerWithItems, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -28,11 +28,11 @@ export class OrdersReader {
     const keyset = new Keyset(
       'orders',
       filters,
-      SORT_ORDERS[filters.sort].column === 'totalAmount' ? 'amount' : 'time',
+      SORT_ORDERS[filters.sort].column === 'total_amount' ? 'amount' : 'time',
     );
     const after = keyset.positionOf(cursor);
     return this.transactions.read(async (manager) => {
-      const orders = await selectOrders(manager, filters, limit + 1, after).getMany();
+      const orders = await findOrders(manager, filters, limit + 1, after);
       const items = await findItems(
         manager,
         orders.slice(0, limit).map(({ id }) => id),
@@ -74,5 +74,5 @@ function userToShow(asked: string | undefined, caller: UserActor): string | unde
 
 function positionIn({ sort }: Pick<OrdersQuery, 'sort'>, order: Order): Position {
   const { column } = SORT_ORDERS[sort];
-  return { value: column === 'createdAt' ? order.createdAt.toISOString() : order.totalAmount, id: order.id };
+  return { value: column === 'created_at' ? order.createdAt.toISOString() : order.totalAmount, id: order.id };
 }

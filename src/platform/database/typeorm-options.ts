@@ -42,7 +42,8 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
 function limits(statementMs: number): object {
   return {
     ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, query_timeout: statementMs + 2_000 },
-    options: '-c default_transaction_read_only=on',
+    // A page of a list is read faster than its plan is compiled.
+    options: '-c default_transaction_read_only=on -c jit=off',
   };
 }
 

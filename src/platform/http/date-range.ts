@@ -24,21 +24,30 @@ export class DateRangeQuery extends PageQuery {
   end_date?: string;
 }
 
-/**
- * Keeps the rows whose `column` lies between the two, both inclusive. Rows have whole milliseconds, so the last moment
- * of a bare day is one millisecond before the next.
- */
+/** Keeps the rows whose `column` lies between the two, both inclusive. */
 export function whereBetween<Row extends ObjectLiteral>(
   query: SelectQueryBuilder<Row>,
   column: string,
-  { start_date, end_date }: Pick<DateRangeQuery, 'start_date' | 'end_date'>,
+  range: Pick<DateRangeQuery, 'start_date' | 'end_date'>,
 ): void {
-  const start = start_date === undefined ? undefined : momentOf(start_date);
-  const end = end_date === undefined ? undefined : momentOf(end_date);
+  const { start, end } = boundsOf(range);
   if (start) {
-    query.andWhere(`${column} >= :startDate`, { startDate: start.at });
+    query.andWhere(`${column} >= :startDate`, { startDate: start });
   }
   if (end) {
-    query.andWhere(`${column} <= :endDate`, { endDate: new Date(end.at.getTime() + (end.isDay ? DAY_MS - 1 : 0)) });
+    query.andWhere(`${column} <= :endDate`, { endDate: end });
   }
+}
+
+/**
+ * The first and the last moment of a range, each if it has one. Rows have whole milliseconds, so the last moment of a
+ * bare day is one millisecond before the next.
+ */
+export function boundsOf({ start_date, end_date }: Pick<DateRangeQuery, 'start_date' | 'end_date'>): {
+  start?: Date;
+  end?: Date;
+} {
+  const start = start_date === undefined ? undefined : momentOf(start_date);
+  const end = end_date === undefined ? undefined : momentOf(end_date);
+  return { start: start?.at, end: end && new Date(end.at.getTime() + (end.isDay ? DAY_MS - 1 : 0)) };
 }
