@@ -44,12 +44,12 @@ export function findLevels(manager: EntityManager, productIds: readonly string[]
 }
 
 /** Asked while the levels are locked, without which no hold ends: so what ended before is in the levels already. */
-export async function shortfallTx(tx: Tx, shortages: Shortage[], requestId?: string): Promise<InsufficientStock> {
+export async function shortfallTx(tx: Tx, shortages: Shortage[]): Promise<InsufficientStock> {
   const levels = await findLevels(
     tx,
     shortages.map((shortage) => shortage.product_id),
   );
   return levels.some(({ mayBeOverdue }) => mayBeOverdue)
-    ? new ShortByOverdue(shortages, requestId)
+    ? new ShortByOverdue(shortages)
     : new InsufficientStock(shortages);
 }
