@@ -4,11 +4,10 @@ import type { OrderStatus } from './order-state';
 
 @Entity('orders')
 @Unique('orders_reservation_unique', ['reservationId'])
-@Index('orders_by_time', ['createdAt', 'id'])
-@Index('orders_by_value', ['totalAmount', 'id'])
-@Index('orders_by_status_time', ['status', 'createdAt', 'id'])
-@Index('orders_by_user_time', ['userId', 'createdAt', 'id'])
-@Index('orders_by_user_value', ['userId', 'totalAmount', 'id'])
+@Index('orders_by_time', ['status', 'createdAt', 'id', 'totalAmount'])
+@Index('orders_by_value', ['status', 'totalAmount', 'id', 'createdAt'])
+@Index('orders_by_user_time', ['userId', 'status', 'createdAt', 'id', 'totalAmount'])
+@Index('orders_by_user_value', ['userId', 'status', 'totalAmount', 'id', 'createdAt'])
 @Check('orders_status_known', `status IN ('pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled')`)
 export class Order {
   @PrimaryColumn('uuid')

@@ -177,7 +177,7 @@ export class OrderStatusChangeResponse {
   at!: string;
 }
 
-export function toOrderResponse(order: Order, items: readonly OrderItem[]): OrderResponse {
+export function toOrderResponse(order: Order, items: readonly Omit<OrderItem, 'orderId'>[]): OrderResponse {
   return {
     id: order.id,
     user_id: order.userId,

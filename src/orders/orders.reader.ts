@@ -13,14 +13,15 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { answerWithItems, assertMayUse, findItems, findOrders, SORT_ORDERS } from './orders.query';
+import { findOrders, SORT_ORDERS } from './order-list.query';
+import { answerWithItems, assertMayUse } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
   constructor(private readonly transactions: TransactionRunner) {}
 
   /**
-   * Lists the caller's own orders, or all for an admin, in two statements a page. Exact while orders are made: a page
+   * Lists the caller's own orders, or all for an admin, in one statement a page. Exact while orders are made: a page
    * begins where the one before ended, whatever came in above. @throws InvalidCursor, Forbidden for another's user_id
    */
   async list({ limit, cursor, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
@@ -31,15 +32,9 @@ export class OrdersReader {
       SORT_ORDERS[filters.sort].column === 'total_amount' ? 'amount' : 'time',
     );
     const after = keyset.positionOf(cursor);
-    return this.transactions.read(async (manager) => {
-      const orders = await findOrders(manager, filters, limit + 1, after);
-      const items = await findItems(
-        manager,
-        orders.slice(0, limit).map(({ id }) => id),
-      );
-      const positionOf = (order: Order): Position => positionIn(filters, order);
-      return keyset.page(orders, limit, positionOf, (order) => toOrderResponse(order, items.get(order.id) ?? []));
-    });
+    const orders = await this.transactions.read((manager) => findOrders(manager, filters, limit + 1, after));
+    const at = (order: Order): Position => positionIn(filters, order);
+    return keyset.page(orders, limit, at, (order) => toOrderResponse(order, order.items));
   }
 
   /** @throws NotFound, also for someone else's */

@@ -1,7 +1,8 @@
 import { DataSource, type EntityManager } from 'typeorm';
 import { combinationsOf, type Past } from '../../bench/order-queries';
 import type { Order } from '../../src/orders/order.entity';
-import { findOrders, type OrderFilters, ordersQuery } from '../../src/orders/orders.query';
+import { ORDER_STATUSES } from '../../src/orders/order-state';
+import { findOrders, type OrderFilters, ordersQuery } from '../../src/orders/order-list.query';
 import type { Position } from '../../src/platform/http/cursor';
 import { createDatabase, type TestDatabase } from '../support/database';
 import { SeedProgram } from '../support/seeds';
@@ -50,6 +51,10 @@ describe('The plan of a page of orders', () => {
     const seed = await SeedProgram.compile();
     await seed.run(database, ['--orders', String(ORDERS), '--months', '12', '--end', '2026-11-01']);
     await seed.remove();
+    // A reseller, who made every second order until half a year ago.
+    await database.query(`
+      UPDATE orders SET user_id = (SELECT gen_random_uuid()) WHERE id IN (SELECT id FROM (
+        SELECT id, row_number() OVER (ORDER BY created_at) AS number FROM orders) AS numbered WHERE number % 2 = 0 AND number < ${ORDERS / 2})`);
     await database.query('VACUUM ANALYZE orders');
     test = await startTestApp({}, database);
     manager = test.app.get(DataSource).manager;
@@ -125,7 +130,7 @@ describe('The plan of a page of orders', () => {
         `SELECT ${value}::text AS value, id FROM orders ORDER BY ${value} ${direction}, id ${direction} OFFSET 40000 LIMIT 1`,
       );
       const scans = scansOf(await planOf({ sort }, after));
-      expect({ sort, rows: sum(scans.map(rowsRead)) }).toEqual({ sort, rows: PAGE + 1 });
+      expect(sum(scans.map(rowsRead))).toBeLessThanOrEqual((ORDER_STATUSES.length + 1) * (PAGE + 1));
     }
   });
 });
