@@ -1,10 +1,15 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ApiData } from '../platform/http/api-docs';
+import { HangUp } from '../platform/http/hang-up';
 import { Roles } from '../platform/security/access.decorators';
 import { BusinessMetricsResponse, ReconciliationResponse } from './admin.dto';
 import { BusinessMetrics } from './business-metrics';
 import { Reconciliation } from './reconciliation';
+
+const LONG_READ =
+  'Takes seconds where there are millions of orders, and holds up nobody who writes. Cancelled when the caller hangs up. ' +
+  'A process does two such reads at a time; others wait for their turn, or are refused with `overloaded` when a hundred wait.';
 
 @ApiTags('Operations')
 @Roles('admin')
@@ -16,19 +21,19 @@ export class AdminController {
   ) {}
 
   @Get('metrics')
-  @ApiOperation({ summary: 'The numbers of the business, of one moment' })
+  @ApiOperation({ summary: 'The numbers of the business, of one moment', description: LONG_READ })
   @ApiData(BusinessMetricsResponse, 'Orders, revenue, reservations and stock.')
-  metrics(): Promise<BusinessMetricsResponse> {
-    return this.business.read();
+  metrics(@HangUp() hangUp: AbortSignal): Promise<BusinessMetricsResponse> {
+    return this.business.read(hangUp);
   }
 
   @Get('reconciliation')
   @ApiOperation({
     summary: 'Does the stock equal the ledger, and what is reserved the active reservations?',
-    description: 'For every product and warehouse, in one snapshot.',
+    description: `For every product and warehouse, in one snapshot. ${LONG_READ}`,
   })
   @ApiData(ReconciliationResponse, 'The comparison, with every difference.')
-  reconcile(): Promise<ReconciliationResponse> {
-    return this.reconciliation.check();
+  reconcile(@HangUp() hangUp: AbortSignal): Promise<ReconciliationResponse> {
+    return this.reconciliation.check(hangUp);
   }
 }

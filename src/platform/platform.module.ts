@@ -6,6 +6,7 @@ import { ClsService, ClsServiceManager } from 'nestjs-cls';
 import type { DataSource } from 'typeorm';
 import { AppConfig } from './config/app-config';
 import { RequestContext } from './context/request-context';
+import { LongReads } from './database/long-reads';
 import { TransactionRunner } from './database/transaction-runner';
 import { poolUse, typeormOptions } from './database/typeorm-options';
 import { ProblemFilter } from './errors/problem.filter';
@@ -61,12 +62,13 @@ export class PlatformModule implements OnModuleInit {
         { provide: ClsService, useValue: ClsServiceManager.getClsService() },
         RequestContext,
         TransactionRunner,
+        LongReads,
         IdempotencyKeys,
         IdempotencyService,
         DatabaseProbe,
       ],
       exports: [
-        ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner],
+        ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, LongReads],
         ...[IdempotencyKeys, IdempotencyService],
       ],
     };

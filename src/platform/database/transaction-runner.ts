@@ -52,7 +52,7 @@ export function commitWith(tx: Tx, statements: readonly Promise<unknown>[]): voi
   lastStatements.set(tx, last);
 }
 
-/** The only place where a connection is taken and a transaction opened. */
+/** The only place where a connection is taken, and a transaction opened that writes. */
 @Injectable()
 export class TransactionRunner {
   private readonly running = new AsyncLocalStorage<true>();

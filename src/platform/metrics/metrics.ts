@@ -87,7 +87,7 @@ export class Metrics {
     OUTCOMES.forEach((outcome) => this.reservations.inc({ outcome }, 0));
   }
 
-  /** Counts a queue among those whose requests wait for a batch; `length` is asked when somebody reads the metrics. */
+  /** Counts a queue among those whose requests wait; `length` is asked when somebody reads the metrics. */
   watchQueue(length: () => number): void {
     this.queues.push(length);
   }
@@ -109,7 +109,7 @@ export class Metrics {
     const { queues } = this;
     new Gauge({
       name: 'holdfast_queue_requests',
-      help: 'Requests that wait for their batch.',
+      help: 'Requests that wait for their batch, or for their turn to read all that there is.',
       registers: [this.registry],
       collect() {
         this.set(queues.reduce((sum, length) => sum + length(), 0));

@@ -1,0 +1,119 @@
+import { Injectable } from '@nestjs/common';
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { EntityManager } from 'typeorm';
+import { AppConfig } from '../config/app-config';
+import { Overloaded } from '../errors/domain-errors';
+import { log } from '../logging/logger';
+import { Metrics } from '../metrics/metrics';
+import { TransactionRunner } from './transaction-runner';
+
+/** So many at a time in one process: most connections of the pool are for requests that take milliseconds. */
+const AT_ONCE = 2;
+const MOST_WAITING = 100;
+/** The whole of it, with the wait for its turn. */
+const LONGEST_MS = 5 * 60_000;
+const PROGRESS_MS = 2_000;
+
+export interface LongRead {
+  /** What it is called in the log. */
+  readonly name: string;
+  /** One statement, so that all that it reads is of one moment. */
+  readonly sql: string;
+  /** Aborted when nobody waits for it any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Statements that read all that there is, and take longer than those of other requests may. They block nobody. */
+@Injectable()
+export class LongReads {
+  private readonly inTurn: LimitFunction;
+
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly metrics: Metrics,
+    { databasePoolSize }: AppConfig,
+  ) {
+    // One connection must be left, if only to cancel them with.
+    this.inTurn = pLimit(Math.max(1, Math.min(AT_ONCE, databasePoolSize - 1)));
+    metrics.watchQueue(() => this.inTurn.pendingCount);
+  }
+
+  /**
+   * Gives the rows of the statement. Two are under way at a time, the others wait in the order of their arrival. Logs
+   * every two seconds that it still is. When `signal` is aborted, the statement is cancelled in the database.
+   * @throws Overloaded if a hundred wait already, if it was aborted, or if it takes more than five minutes;
+   *   DatabaseUnavailable
+   */
+  run<Row>(read: LongRead): Promise<Row[]> {
+    if (this.inTurn.pendingCount >= MOST_WAITING) {
+      this.metrics.overloadRefusals.inc();
+      return Promise.reject(new Overloaded());
+    }
+    const signal = AbortSignal.any([read.signal, AbortSignal.timeout(LONGEST_MS)]);
+    return this.inTurn(() => this.observe<Row>({ ...read, signal }));
+  }
+
+  private async observe<Row>(read: LongRead): Promise<Row[]> {
+    const startedAt = performance.now();
+    const state = (): object => ({ read: read.name, ms: Math.round(performance.now() - startedAt) });
+    const timer = setInterval(() => log.info(state(), 'a long read is under way'), PROGRESS_MS);
+    try {
+      return await this.transactions.read((manager) => this.query<Row>(manager, read));
+    } catch (error) {
+      if (!read.signal.aborted) {
+        throw error;
+      }
+      log.warn(state(), 'a long read was cancelled: its caller has hung up, or it took too long');
+      throw new Overloaded();
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** In a transaction, with whose end the longer limit ends. What it throws, `TransactionRunner.read` rolls back. */
+  private async query<Row>(manager: EntityManager, { sql, signal }: LongRead): Promise<Row[]> {
+    await manager.queryRunner!.startTransaction();
+    const [session] = await manager.query<{ pid: number }[]>(
+      `SELECT pg_backend_pid() AS pid, set_config('statement_timeout', $1, true)`,
+      [String(LONGEST_MS)],
+    );
+    signal.throwIfAborted();
+    const stopCancelling = this.cancelOnAbort(signal, session!.pid);
+    let rows: Row[];
+    try {
+      rows = await manager.query<Row[]>(patient(sql));
+    } finally {
+      await stopCancelling();
+    }
+    await manager.queryRunner!.commitTransaction();
+    return rows;
+  }
+
+  /**
+   * Cancels the statement of that session when `signal` is aborted. What it gives is to be called before the session
+   * does anything else: a cancel that came late would meet the statement of whoever gets the connection next.
+   */
+  private cancelOnAbort(signal: AbortSignal, pid: number): () => Promise<unknown> {
+    let isOver = false;
+    let cancelling: Promise<unknown> = Promise.resolve();
+    const cancel = async (manager: EntityManager): Promise<unknown> =>
+      // It may have waited for this connection until there was nothing left to cancel.
+      isOver ? undefined : (cancelling = manager.query('SELECT pg_cancel_backend($1)', [pid]));
+    const onAbort = (): void =>
+      void this.transactions.read(cancel).catch((error: unknown) => {
+        log.warn({ err: error }, 'a long read could not be cancelled: it goes on to its end');
+      });
+    signal.addEventListener('abort', onAbort);
+    return async () => {
+      isOver = true;
+      signal.removeEventListener('abort', onAbort);
+      await Promise.allSettled([cancelling]);
+    };
+  }
+}
+
+/** The driver gives a server up that does not answer in time: this statement may take longer than others. */
+function patient(text: string): string {
+  // TypeORM hands on to the driver what it is given, and the driver takes a limit with the text.
+  return { text, query_timeout: LONGEST_MS + 2_000 } as unknown as string;
+}
