@@ -2,6 +2,7 @@ import './platform/config/env-file';
 import 'reflect-metadata';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup';
+import { AuditMonths } from './audit/audit-months';
 import { type Admin, ensureAdmin, openDatabase } from './bootstrap';
 import { type AppConfig, loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
@@ -21,6 +22,7 @@ async function serve(program: Program): Promise<void> {
   await migrate(database.url);
   const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
   const app = await program.keep(createApp(parts, { cronJobs: true }), close);
+  await app.get(AuditMonths, { strict: false }).makeOnSchedule();
   const admin = await ensureAdmin(app, config);
   await listen(app, config);
   announce(app, config, admin);

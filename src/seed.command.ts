@@ -45,6 +45,7 @@ async function write(program: Program, seeder: Seeder, plan: SeedPlan): Promise<
   let isInterrupted = false;
   void program.interrupted.then(() => (isInterrupted = true));
   const progress = new Progress(plan.orders, process.stderr);
+  await seeder.makeMonths();
   await seeder.stockTheShop();
   for (const batch of plan.batches) {
     if (isInterrupted) {

@@ -13,6 +13,14 @@ interface ReservationState {
   order_id?: string | null;
 }
 
+/** A partition that was taken out of the audit log: its table, and the last month that it holds. */
+export interface ArchivedMonth {
+  table: string;
+  month: string;
+  rows: number;
+  dropped: boolean;
+}
+
 /**
  * Every action that is audited, with the values before and after that belong to it. A name says the object and what
  * happened to it: the object's type is the part before the dot.
@@ -41,6 +49,7 @@ export interface AuditActions {
   'reservation.expired': { oldValue: ReservationState; newValue: ReservationState };
   'order.created': { oldValue?: undefined; newValue: object };
   'order.status_changed': { oldValue: { status: string }; newValue: { status: string; reason: string | null } };
+  'audit_log.archived': { oldValue?: undefined; newValue: ArchivedMonth };
 }
 
 export type AuditAction = keyof AuditActions;
@@ -60,7 +69,12 @@ export const AUDIT_ACTIONS = [
   'reservation.expired',
   'order.created',
   'order.status_changed',
+  'audit_log.archived',
 ] as const satisfies readonly AuditAction[];
+
+export function objectTypeOf(action: AuditAction): string {
+  return action.slice(0, action.indexOf('.'));
+}
 
 /** One row to be written: the action decides which values it must carry. */
 export type AuditEntry = {

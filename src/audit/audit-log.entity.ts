@@ -1,14 +1,18 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { MomentNow } from '../platform/database/columns';
 
-/** Who did what to which thing, and how it was before and after. Append-only: a trigger refuses anything else. */
+/**
+ * Who did what to which thing, and how it was before and after. Append-only: a trigger refuses anything else. Partitioned
+ * by the month of `created_at`, so the primary key begins with that, and serves as the index by time.
+ */
 @Entity('audit_logs')
-@Index('audit_logs_by_time', ['createdAt', 'id'])
 @Index('audit_logs_by_object', ['objectId', 'createdAt', 'id'])
-@Index('audit_logs_by_actor', ['actor', 'createdAt', 'id'])
+@Index('audit_logs_by_actor', ['actor', 'action', 'createdAt', 'id'])
 @Index('audit_logs_by_action', ['action', 'createdAt', 'id'])
 @Index('audit_logs_by_request', ['requestId'])
 export class AuditLog {
+  @PrimaryColumn({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' })
+  createdAt!: Date;
+
   @PrimaryColumn('uuid')
   id!: string;
 
@@ -33,7 +37,4 @@ export class AuditLog {
 
   @Column('uuid')
   requestId!: string;
-
-  @MomentNow()
-  createdAt!: Date;
 }

@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
+import { AuditMonths } from './audit-months';
 import { AuditController } from './audit.controller';
 import { AuditService } from './audit.service';
 
 @Module({
   controllers: [AuditController],
-  providers: [AuditService],
+  providers: [AuditService, AuditMonths],
   exports: [AuditService],
 })
 export class AuditModule {}

@@ -2,14 +2,16 @@ import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { RequestContext } from '../platform/context/request-context';
 import { TransactionRunner } from '../platform/database/transaction-runner';
+import { estimateRows } from '../platform/database/estimate';
 import { insertRows, rowsOf } from '../platform/database/insert-rows';
+import { together } from '../platform/database/together';
 import type { Tx } from '../platform/database/tx';
-import { Keyset } from '../platform/http/cursor';
-import { whereBetween } from '../platform/http/date-range';
+import { Keyset, type Position } from '../platform/http/cursor';
 import type { Page } from '../platform/http/page';
-import type { AuditEntry } from './audit-action';
+import { type AuditEntry, objectTypeOf } from './audit-action';
 import { AuditLog } from './audit-log.entity';
 import { type AuditLogResponse, type AuditQuery, toAuditLogResponse } from './audit.dto';
+import { findAuditLogs, selectAuditLogs } from './audit.query';
 
 /** The only writer and the only reader of the audit log. */
 @Injectable()
@@ -28,7 +30,7 @@ export class AuditService {
       id: uuidv7(),
       ...(entry.cause ?? this.context.cause),
       action: entry.action,
-      objectType: entry.action.slice(0, entry.action.indexOf('.')),
+      objectType: objectTypeOf(entry.action),
       objectId: entry.objectId,
       oldValue: entry.oldValue ?? null,
       newValue: entry.newValue,
@@ -37,35 +39,16 @@ export class AuditService {
   }
 
   /** Newest first. @throws InvalidCursor */
-  async list({ limit, cursor, ...filters }: AuditQuery): Promise<Page<AuditLogResponse>> {
+  async list({ limit, cursor, count, ...filters }: AuditQuery): Promise<Page<AuditLogResponse>> {
     const keyset = new Keyset('audit-logs', filters);
     const after = keyset.positionOf(cursor);
-    const rows = await this.transactions.read((manager) => {
-      const query = manager
-        .createQueryBuilder(AuditLog, 'log')
-        .orderBy('log.createdAt', 'DESC')
-        .addOrderBy('log.id', 'DESC');
-      const { actor, action, object_type: objectType, object_id: objectId, request_id: requestId } = filters;
-      for (const [column, value] of Object.entries({
-        actor: actor?.toLowerCase(),
-        action,
-        objectType,
-        objectId,
-        requestId,
-      })) {
-        if (value !== undefined) {
-          query.andWhere(`log.${column} = :${column}`, { [column]: value });
-        }
-      }
-      whereBetween(query, 'log.createdAt', filters);
-      if (after) {
-        query.andWhere('(log.createdAt, log.id) < (:afterValue, :afterId)', {
-          afterValue: after.value,
-          afterId: after.id,
-        });
-      }
-      return query.limit(limit + 1).getMany();
-    });
-    return keyset.page(rows, limit, (row) => ({ value: row.createdAt.toISOString(), id: row.id }), toAuditLogResponse);
+    const [rows, estimate] = await this.transactions.read((manager) =>
+      together([
+        findAuditLogs(manager, filters, limit + 1, after),
+        count && estimateRows(manager, selectAuditLogs(filters)),
+      ]),
+    );
+    const at = (row: AuditLog): Position => ({ value: row.createdAt.toISOString(), id: row.id });
+    return keyset.page(rows, limit, at, toAuditLogResponse).withEstimate(estimate, cursor);
   }
 }

@@ -1,6 +1,9 @@
 import { draw, idOf, momentOf, oneOf } from './drawing.query';
 
-const FOUNDED = '($1::bigint - 90 * 86400000::bigint)';
+/** So long before the first order the shop is founded. */
+export const FOUNDED_BEFORE_MS = 90 * 86_400_000;
+
+const FOUNDED = `($1::bigint - ${FOUNDED_BEFORE_MS}::bigint)`;
 const EXTENDED = '($1::bigint - 89 * 86400000::bigint)';
 
 /** The staff who ship: administrators as whom nobody can log in. $1 start, $2 email domain, $3 password hash */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { makeMonth, missingMonths } from '../audit/audit-partitions';
 import { MAIN_WAREHOUSE_ID } from '../inventory/warehouses/warehouse.entity';
 import type { BulkSession } from '../platform/database/bulk-session';
 import * as batches from './batch.query';
@@ -10,6 +11,8 @@ import { lockSeededLevels } from './seed.locks';
 import { ADJECTIVES, FIRST_NAMES, GOODS, LAST_NAMES, REASONS } from './words';
 
 const SECOND_WAREHOUSE = 'ANNEX';
+/** In so many months before the first order the shop is founded. */
+const MONTHS_BEFORE = 4;
 
 /** Writes a planned past, batch by batch. */
 export class Seeder {
@@ -23,6 +26,14 @@ export class Seeder {
     private readonly maxHoldSeconds: number,
   ) {
     this.domain = `shop-${plan.tag}.example`;
+  }
+
+  /** The months of the audit log that this past is written to. */
+  async makeMonths(): Promise<void> {
+    const day = new Date(this.plan.startMs - catalogue.FOUNDED_BEFORE_MS).toISOString().slice(0, 10);
+    for (const month of await missingMonths(this.session, day, this.plan.months + MONTHS_BEFORE)) {
+      await this.session.run(() => makeMonth(this.session, month));
+    }
   }
 
   /** The products, where they are, and who sends them. Those that are there already stay as they are. */

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { migrate } from '../../src/platform/database/migrate';
 import { Api } from '../support/api';
+import { monthFromNow, monthsOf } from '../support/audit-months';
 import { createDatabase, databaseUrl, type TestDatabase } from '../support/database';
 import { dataOf } from '../support/factories';
 import { until, untilWaiting } from '../support/race';
@@ -189,6 +190,14 @@ describe('Processes on one database', () => {
     );
     expect(passwords).toHaveLength(1);
     await logIn(address!, 'admin@holdfast.local', passwords[0]);
+  });
+
+  it('make the months of the audit log that are missing before they serve', async () => {
+    await migrate(database.url);
+    const month = await monthFromNow(database, 0);
+    await database.query(`DROP TABLE audit_logs_${month}`);
+    await start({ DATABASE_URL: database.url }).ready();
+    expect(await monthsOf(database)).toContain(month);
   });
 
   it('answer what is in flight before SIGTERM ends them with 0', async () => {

@@ -1,5 +1,4 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { PageQuery } from './page';
 import { IsMomentOrDay, momentOf, Optional } from './validators';
 
@@ -22,21 +21,6 @@ export class DateRangeQuery extends PageQuery {
   @Optional()
   @IsMomentOrDay()
   end_date?: string;
-}
-
-/** Keeps the rows whose `column` lies between the two, both inclusive. */
-export function whereBetween<Row extends ObjectLiteral>(
-  query: SelectQueryBuilder<Row>,
-  column: string,
-  range: Pick<DateRangeQuery, 'start_date' | 'end_date'>,
-): void {
-  const { start, end } = boundsOf(range);
-  if (start) {
-    query.andWhere(`${column} >= :startDate`, { startDate: start });
-  }
-  if (end) {
-    query.andWhere(`${column} <= :endDate`, { endDate: end });
-  }
 }
 
 /**
