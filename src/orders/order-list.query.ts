@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { Select } from '../platform/database/estimate';
 import type { Position } from '../platform/http/cursor';
 import { boundsOf } from '../platform/http/date-range';
 import type { Order, OrderItem } from './order.entity';
@@ -20,7 +21,7 @@ export const SORT_ORDERS: Readonly<Record<OrderSort, SortOrder>> = {
   lowest_value: { column: 'total_amount', direction: 'ASC' },
 };
 
-export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor'>;
+export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor' | 'count'>;
 
 /** Where so few orders lie in a range, all of them are looked at and sorted. */
 const FEW = 1000;
@@ -48,11 +49,7 @@ export function findOrders(
  * The statement of `findOrders`. The page of each status is looked up by itself, in an index that has that status in
  * order; these pages are merged, and only the orders that are shown are read from the table.
  */
-export function ordersQuery(
-  filters: OrderFilters,
-  count: number,
-  after: Position | undefined,
-): { sql: string; values: unknown[] } {
+export function ordersQuery(filters: OrderFilters, count: number, after: Position | undefined): Select {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
   const { column, direction } = SORT_ORDERS[filters.sort];
@@ -64,6 +61,16 @@ export function ordersQuery(
       ${pageOfStatus(filters, conditionsOf(filters, after, bind), limit)} ${order} ${limit}
     ) ${order}`;
   return { sql, values };
+}
+
+/** All of them in no order, for an estimate. */
+export function selectOrders(filters: OrderFilters): Select {
+  const values: unknown[] = [];
+  const bind: Bind = (value) => `$${values.push(value)}`;
+  const { owner, created_at, total_amount } = conditionsOf(filters, undefined, bind);
+  const status = filters.status ? [`status = ANY(${bind(filters.status)})`] : [];
+  const conditions = [...owner, ...status, ...created_at, ...total_amount];
+  return { sql: `SELECT FROM orders ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}`, values };
 }
 
 /**

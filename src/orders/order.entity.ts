@@ -1,5 +1,5 @@
 import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
-import { MomentNow } from '../platform/database/columns';
+import { MomentNow, PrimaryMoment } from '../platform/database/columns';
 import type { OrderStatus } from './order-state';
 
 @Entity('orders')
@@ -66,13 +66,15 @@ export class OrderItem {
 
 /** One step of an order through its states. */
 @Entity('order_status_changes')
-@Index('order_status_changes_by_order', ['orderId', 'createdAt', 'id'])
 export class OrderStatusChange {
   @PrimaryColumn('uuid')
-  id!: string;
-
-  @Column('uuid')
   orderId!: string;
+
+  @PrimaryMoment()
+  createdAt!: Date;
+
+  @PrimaryColumn('uuid')
+  id!: string;
 
   @Column('text')
   fromStatus!: OrderStatus;
@@ -88,7 +90,4 @@ export class OrderStatusChange {
 
   @Column('uuid')
   requestId!: string;
-
-  @MomentNow()
-  createdAt!: Date;
 }

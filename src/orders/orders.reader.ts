@@ -1,4 +1,6 @@
 import { Injectable } from '@nestjs/common';
+import { estimateRows } from '../platform/database/estimate';
+import { together } from '../platform/database/together';
 import { TransactionRunner } from '../platform/database/transaction-runner';
 import { Forbidden } from '../platform/errors/domain-errors';
 import type { Answer } from '../platform/http/answer';
@@ -13,7 +15,7 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { findOrders, SORT_ORDERS } from './order-list.query';
+import { findOrders, selectOrders, SORT_ORDERS } from './order-list.query';
 import { answerWithItems, assertMayUse } from './orders.query';
 
 @Injectable()
@@ -24,7 +26,7 @@ export class OrdersReader {
    * Lists the caller's own orders, or all for an admin, in one statement a page. Exact while orders are made: a page
    * begins where the one before ended, whatever came in above. @throws InvalidCursor, Forbidden for another's user_id
    */
-  async list({ limit, cursor, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
+  async list({ limit, cursor, count, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
     const filters = { ...query, user_id: userToShow(query.user_id, caller) };
     const keyset = new Keyset(
       'orders',
@@ -32,9 +34,12 @@ export class OrdersReader {
       SORT_ORDERS[filters.sort].column === 'total_amount' ? 'amount' : 'time',
     );
     const after = keyset.positionOf(cursor);
-    const orders = await this.transactions.read((manager) => findOrders(manager, filters, limit + 1, after));
+    const [orders, estimate] = await this.transactions.read((manager) =>
+      together([findOrders(manager, filters, limit + 1, after), count && estimateRows(manager, selectOrders(filters))]),
+    );
     const at = (order: Order): Position => positionIn(filters, order);
-    return keyset.page(orders, limit, at, (order) => toOrderResponse(order, order.items));
+    const page = keyset.page(orders, limit, at, (order) => toOrderResponse(order, order.items));
+    return page.withEstimate(estimate, cursor);
   }
 
   /** @throws NotFound, also for someone else's */

@@ -1,38 +1,49 @@
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
+import { ListIndexes1795132800010 } from '../../migrations/1795132800010-list-indexes';
+import { ConfigurationError } from '../../src/platform/config/app-config';
 import { migrate } from '../../src/platform/database/migrate';
 import { typeormOptions } from '../../src/platform/database/typeorm-options';
+import { partitionsOf } from '../support/audit-months';
 import { createDatabase, type TestDatabase } from '../support/database';
 
 const MAIN = { id: '00000000-0000-7000-8000-000000000001', code: 'MAIN', priority: 100, is_active: true };
 const BOOKKEEPING = 'schema_migrations';
 
-/** All that our migrations could make. Indexes come and go with their tables; the book of the migrations is TypeORM's. */
+/**
+ * All that our migrations could make. Indexes come and go with their tables; the book of the migrations is TypeORM's; an
+ * extension stays, and what is in it.
+ */
 const OBJECTS = `
   SELECT 'relation ' || relname AS name FROM pg_class
   WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i' AND relname NOT LIKE '${BOOKKEEPING}%'
-  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-  UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0
+  UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+  UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typrelid = 0 AND typelem = 0 AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype = 'e')
   UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE NOT tgisinternal
   ORDER BY name`;
 
+/** Those of partitions are as those of their table, which PostgreSQL sees to. */
 const COLUMNS = `
   SELECT attrelid::regclass || '.' || attname || ' ' || format_type(atttypid, atttypmod) || (CASE WHEN attnotnull THEN ' not null' ELSE '' END)
     || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') AS definition
   FROM pg_attribute
-  JOIN pg_class ON pg_class.oid = attrelid AND relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '${BOOKKEEPING}'
+  JOIN pg_class ON pg_class.oid = attrelid AND relkind IN ('r', 'p') AND NOT relispartition
+    AND relnamespace = 'public'::regnamespace AND relname <> '${BOOKKEEPING}'
   LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
   WHERE attnum > 0 AND NOT attisdropped`;
 
 /** TypeORM makes up the names of primary keys, so theirs are left out. */
 const CONSTRAINTS = `
-  SELECT conrelid::regclass || (CASE contype WHEN 'p' THEN '' ELSE ' ' || conname END) || ' ' || pg_get_constraintdef(oid) AS definition
-  FROM pg_constraint
+  SELECT conrelid::regclass || (CASE contype WHEN 'p' THEN '' ELSE ' ' || conname END) || ' ' || pg_get_constraintdef(pg_constraint.oid) AS definition
+  FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid AND NOT relispartition
   WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u') AND conrelid::regclass::text <> '${BOOKKEEPING}'`;
 
+/** TypeORM cannot spell an index of trigrams. */
 const INDEXES = `
-  SELECT pg_get_indexdef(indexrelid) AS definition FROM pg_index
-  JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'public'::regnamespace
-  WHERE NOT indisprimary`;
+  SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS definition FROM pg_index
+  JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'public'::regnamespace AND NOT relispartition
+  WHERE NOT indisprimary AND relname <> 'products_by_text'`;
 
 describe('The migrations', () => {
   let database: TestDatabase;
@@ -110,12 +121,54 @@ describe('The migrations', () => {
     }
   });
 
+  it('keep the audit log when it is partitioned by month and back, and need not copy it on the way there', async () => {
+    await up();
+    const down = async (): Promise<void> => {
+      while ((await partitionsOf(database)).length > 0) {
+        await dataSource.undoLastMigration({ transaction: 'each' });
+      }
+    };
+    await down();
+    await database.query(`
+      INSERT INTO audit_logs (id, actor, action, object_type, object_id, request_id, created_at)
+      SELECT gen_random_uuid(), 'system:test', 'order.created', 'order', gen_random_uuid(), gen_random_uuid(),
+        clock_timestamp() - n * interval '10 days'
+      FROM generate_series(0, 9) AS n`);
+    const rows = (): Promise<object[]> => database.query('SELECT * FROM audit_logs ORDER BY id');
+    const [before, [file]] = [await rows(), await database.query(`SELECT pg_relation_filenode('audit_logs') AS node`)];
+    await up();
+    expect(await rows()).toEqual(before);
+    expect(await database.query(`SELECT pg_relation_filenode('audit_logs_past') AS node`)).toEqual([file]);
+    const partitions = await partitionsOf(database);
+    expect(partitions.map(({ name, rows: count }) => [name.replace(/\d/g, '0'), count])).toEqual([
+      ...[1, 2, 3].map(() => ['audit_logs_0000_00', 0]),
+      ...[
+        ['audit_logs_default', 0],
+        ['audit_logs_past', 10],
+      ],
+    ]);
+    await expect(database.query('DELETE FROM audit_logs_past')).rejects.toThrow('append-only');
+    await database.query(`INSERT INTO audit_logs SELECT gen_random_uuid(), 'system:test', 'order.created', 'order',
+      gen_random_uuid(), NULL, NULL, gen_random_uuid(), clock_timestamp() + interval '2 months'`);
+    const all = await rows();
+    await down();
+    expect(await rows()).toEqual(all);
+    await up();
+    expect(await rows()).toEqual(all);
+  });
+
   it('run once when many processes start at once on an empty database', async () => {
     const done = await Promise.all(Array.from({ length: 6 }, () => migrate(database.url)));
     expect(done.map(({ length }) => length).sort()).toEqual([0, 0, 0, 0, 0, dataSource.migrations.length]);
     expect(await migrate(database.url)).toEqual([]);
     const rows = await database.query<{ name: string }>(`SELECT name FROM ${BOOKKEEPING} ORDER BY id`);
     expect(rows.map(({ name }) => name)).toEqual(done.flat());
+  });
+
+  it('say what is missing on a server without trigrams', async () => {
+    const runner = { query: () => Promise.resolve([]) } as unknown as QueryRunner;
+    await expect(new ListIndexes1795132800010().up(runner)).rejects.toThrow(ConfigurationError);
+    await expect(new ListIndexes1795132800010().up(runner)).rejects.toThrow(/lacks the extension pg_trgm/);
   });
 
   it('bring the warehouse MAIN under the id that everybody knows', async () => {

@@ -7,6 +7,8 @@ import {
   aWarehouse,
   dataOf,
   expectReconciled,
+  letTimePass,
+  type Reservation,
   stockOf,
   stockUp,
 } from '../support/factories';
@@ -32,6 +34,34 @@ describe('Reservations, later on', () => {
     expect(await rowCounts(test.database)).toEqual(before);
     await expectReconciled(test);
   }
+
+  it('are found by their product and by how they ended, each once, from however many warehouses', async () => {
+    const user = test.aUser();
+    const warehouse = await aWarehouse(test, { priority: 1_000_000 });
+    const { id: product_id } = await aProduct(test, { initial_stock: 25 });
+    await stockUp(test, product_id, 10, warehouse.id);
+    const make = (quantity: number): Promise<Reservation> => aReservation(user, product_id, { quantity });
+    const [active, committed, cancelled] = [await make(10), await make(5), await make(5)];
+    // This one has to come from both.
+    const [expired, overdue] = [await make(12), await make(3)];
+    dataOf(await user.post(`/api/reservations/${committed.id}/commit`));
+    dataOf(await user.post(`/api/reservations/${cancelled.id}/cancel`));
+    await letTimePass(test, expired.id);
+    await test.sweep();
+    await letTimePass(test, overdue.id);
+    const expected = {
+      active: [active.id],
+      committed: [committed.id],
+      cancelled: [cancelled.id],
+      expired: [expired.id, overdue.id].sort().reverse(),
+    };
+    for (const caller of [user, admin]) {
+      for (const [status, ids] of Object.entries(expected)) {
+        const found = dataOf(await caller.get(`/api/reservations?product_id=${product_id}&status=${status}`));
+        expect({ status, ids: found.map(({ id }: Reservation) => id) }).toEqual({ status, ids });
+      }
+    }
+  });
 
   describe('when they are cancelled', () => {
     it('give the stock back where it came from, once', async () => {

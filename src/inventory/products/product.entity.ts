@@ -4,6 +4,9 @@ import { MomentNow } from '../../platform/database/columns';
 @Entity('products')
 @Unique('products_sku_unique', ['sku'])
 @Index('products_by_time', ['createdAt', 'id'])
+@Index('products_active_by_time', ['createdAt', 'id'], { where: 'is_active' })
+// A GIN index of trigrams, which TypeORM cannot spell.
+@Index('products_by_text', { synchronize: false })
 @Check('products_price_not_negative', 'price >= 0')
 @Check('products_threshold_not_negative', 'low_stock_threshold >= 0')
 export class Product {

@@ -2,11 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
+import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { Forbidden, NotFound, Unauthenticated } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
-import { Keyset } from '../../platform/http/cursor';
+import { Keyset, type Position } from '../../platform/http/cursor';
 import { assertVersion } from '../../platform/http/if-match';
 import type { Page } from '../../platform/http/page';
 import { changesIn } from '../../platform/http/patch';
@@ -31,7 +32,7 @@ import {
   toProductSnapshot,
   type UpdateProductBody,
 } from './products.dto';
-import { findLevels, findProducts, findStockSums } from './products.query';
+import { findLevels, findProducts, findStockSums, selectProducts } from './products.query';
 
 @Injectable()
 export class ProductsService {
@@ -43,23 +44,22 @@ export class ProductsService {
   ) {}
 
   /** Lists newest first. @throws InvalidCursor; Unauthenticated or Forbidden if a non-admin asks for the inactive */
-  async list({ cursor, limit, ...filters }: ProductsQuery, caller?: UserActor): Promise<Page<ProductResponse>> {
+  async list({ cursor, limit, count, ...filters }: ProductsQuery, caller?: UserActor): Promise<Page<ProductResponse>> {
     if (filters.include_inactive && !isAdmin(caller)) {
       throw caller ? new Forbidden('include_inactive is for the role admin') : new Unauthenticated();
     }
     const keyset = new Keyset('products', filters);
     const after = keyset.positionOf(cursor);
     return this.transactions.read(async (manager) => {
+      const estimate = count && (await estimateRows(manager, selectProducts({ ...filters, limit })));
       const products = await findProducts(manager, { ...filters, limit }, after);
       const sums = await findStockSums(
         manager,
         products.map(({ id }) => id),
       );
-      const at = (product: Product): { value: string; id: string } => ({
-        value: product.createdAt.toISOString(),
-        id: product.id,
-      });
-      return keyset.page(products, limit, at, (product) => toProductResponse(product, sums.get(product.id)!));
+      const at = ({ createdAt, id }: Product): Position => ({ value: createdAt.toISOString(), id });
+      const page = keyset.page(products, limit, at, (product) => toProductResponse(product, sums.get(product.id)!));
+      return page.withEstimate(estimate, cursor);
     });
   }
 

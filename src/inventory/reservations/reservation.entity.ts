@@ -6,8 +6,8 @@ export type ReservationStatus = (typeof RESERVATION_STATUSES)[number];
 
 @Entity('reservations')
 @Unique('reservations_order_unique', ['orderId'])
-@Index('reservations_by_time', ['createdAt', 'id'])
-@Index('reservations_by_user', ['userId', 'createdAt', 'id'])
+@Index('reservations_by_status', ['status', 'id'])
+@Index('reservations_by_user', ['userId', 'status', 'id'])
 @Index('reservations_due', ['expiresAt'], { where: `status = 'active'` })
 @Check('reservations_status_known', `status IN ('active', 'committed', 'cancelled', 'expired')`)
 export class Reservation {

@@ -1,7 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import { groupBy } from '../../platform/group-by';
+import type { Select } from '../../platform/database/estimate';
 import type { Position } from '../../platform/http/cursor';
-import type { ReservationStatus, ReservationView } from './reservation.entity';
+import { type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
+import type { ReservationView } from './reservation.entity';
 
 /** A hold whose time is over reads as expired at once, whether the sweep has seen it or not. */
 const VIEW = `
@@ -12,25 +14,12 @@ const VIEW = `
     reservation.expires_at AS "expiresAt", reservation.created_at AS "createdAt", reservation.updated_at AS "updatedAt"
   FROM reservations AS reservation`;
 
-const STATUS_IS: Record<ReservationStatus, string> = {
-  active: `reservation.status = 'active' AND reservation.expires_at > statement_timestamp()`,
-  expired: `(reservation.status = 'expired' OR reservation.status = 'active' AND reservation.expires_at <= statement_timestamp())`,
-  committed: `reservation.status = 'committed'`,
-  cancelled: `reservation.status = 'cancelled'`,
-};
-
 const ITEMS = `
   SELECT item.reservation_id AS "reservationId", item.product_id AS "productId", product.sku, product.name,
     item.warehouse_id AS "warehouseId", item.quantity, item.unit_price AS "unitPrice"
   FROM reservation_items AS item JOIN products AS product ON product.id = item.product_id
   WHERE item.reservation_id = ANY($1)
   ORDER BY item.product_id, item.warehouse_id`;
-
-export interface ReservationFilters {
-  userId?: string;
-  status?: ReservationStatus;
-  productId?: string;
-}
 
 export async function findReservation(manager: EntityManager, id: string): Promise<ReservationView | undefined> {
   const [view] = await findReservationsById(manager, [id]);
@@ -45,22 +34,28 @@ export async function findReservationsById(manager: EntityManager, ids: string[]
 /** At most `count` reservations after a position, newest first. */
 export async function findReservations(
   manager: EntityManager,
-  { userId, status, productId }: ReservationFilters,
+  filters: ReservationFilters,
   count: number,
   after: Position | undefined,
 ): Promise<ReservationView[]> {
+  const { sql, values } = reservationsQuery(filters, count, after);
+  return withItems(manager, await manager.query(sql, values));
+}
+
+/** The statement of `findReservations`, but for the items. */
+export function reservationsQuery(filters: ReservationFilters, count: number, after: Position | undefined): Select {
+  const { sql, values } = reservationIdsQuery(filters, count, after);
+  return { sql: `${VIEW} WHERE reservation.id = ANY (ARRAY(${sql})) ORDER BY reservation.id DESC`, values };
+}
+
+/** About all of them, in no order, for an estimate. */
+export function selectReservations({ userId, status, productId }: ReservationFilters): Select {
   const values: unknown[] = [];
-  const bind = (value: unknown): string => `$${values.push(value)}`;
-  const conditions = [
-    userId !== undefined && `reservation.user_id = ${bind(userId)}`,
-    status !== undefined && STATUS_IS[status],
-    productId !== undefined &&
-      `EXISTS (SELECT FROM reservation_items AS item WHERE item.reservation_id = reservation.id AND item.product_id = ${bind(productId)})`,
-    after && `(reservation.created_at, reservation.id) < (${bind(after.value)}, ${bind(after.id)})`,
-  ].filter((condition) => typeof condition === 'string');
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-  const order = `ORDER BY reservation.created_at DESC, reservation.id DESC LIMIT ${bind(count)}`;
-  return withItems(manager, await manager.query(`${VIEW} ${where} ${order}`, values));
+  const is = (column: string, value: unknown): string[] =>
+    value === undefined ? [] : [`${column} = $${values.push(value)}`];
+  const conditions = [...is('user_id', userId), ...is('status', status), ...is('product_id', productId)];
+  const items = productId === undefined ? '' : 'JOIN reservation_items ON reservation_id = id';
+  return { sql: `SELECT FROM reservations ${items} WHERE ${['true', ...conditions].join(' AND ')}`, values };
 }
 
 type ItemRow = ReservationView['items'][number] & { reservationId: string };

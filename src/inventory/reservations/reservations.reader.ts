@@ -1,29 +1,32 @@
 import { Injectable } from '@nestjs/common';
+import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { Keyset } from '../../platform/http/cursor';
 import type { Page } from '../../platform/http/page';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
 import { assertMayUse } from './reservation-holds';
 import { type ReservationResponse, type ReservationsQuery, toReservationResponse } from './reservations.dto';
-import { findReservation, findReservations } from './reservations.query';
+import { findReservation, findReservations, selectReservations } from './reservations.query';
 
 @Injectable()
 export class ReservationsReader {
   constructor(private readonly transactions: TransactionRunner) {}
 
   /** Lists the caller's own, or all for an admin, newest first. @throws InvalidCursor */
-  async list({ limit, cursor, ...filters }: ReservationsQuery, caller: UserActor): Promise<Page<ReservationResponse>> {
+  async list(
+    { limit, cursor, count, ...filters }: ReservationsQuery,
+    caller: UserActor,
+  ): Promise<Page<ReservationResponse>> {
     const { status, product_id: productId } = filters;
     const where = { userId: isAdmin(caller) ? undefined : caller.id, status, productId };
-    const keyset = new Keyset('reservations', where);
+    const keyset = new Keyset('reservations', where, 'id');
     const after = keyset.positionOf(cursor);
-    const views = await this.transactions.read((manager) => findReservations(manager, where, limit + 1, after));
-    return keyset.page(
-      views,
-      limit,
-      (view) => ({ value: view.createdAt.toISOString(), id: view.id }),
-      toReservationResponse,
-    );
+    return this.transactions.read(async (manager) => {
+      const estimate = count && (await estimateRows(manager, selectReservations(where)));
+      const views = await findReservations(manager, where, limit + 1, after);
+      const page = keyset.page(views, limit, ({ id }) => ({ value: id, id }), toReservationResponse);
+      return page.withEstimate(estimate, cursor);
+    });
   }
 
   /** @throws NotFound, also for someone else's */

@@ -1,5 +1,5 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
-import { MomentNow } from '../../platform/database/columns';
+import { PrimaryMoment } from '../../platform/database/columns';
 import { Product } from '../products/product.entity';
 import { Warehouse } from '../warehouses/warehouse.entity';
 
@@ -42,14 +42,19 @@ export type MovementKind = (typeof MOVEMENT_KINDS)[number];
 
 /** The ledger: one row for every change of a level, which is always the sum of its rows. Append-only by trigger. */
 @Entity('stock_movements')
-@Index('stock_movements_by_product', ['productId', 'createdAt', 'id'])
+@Index('stock_movements_by_ending', ['productId', 'kind', 'reservationId'], {
+  where: `kind IN ('commit', 'release', 'expire')`,
+})
 @Check('stock_movements_kind_known', `kind IN (${MOVEMENT_KINDS.map((kind) => `'${kind}'`).join(', ')})`)
 export class StockMovement {
   @PrimaryColumn('uuid')
-  id!: string;
-
-  @Column('uuid')
   productId!: string;
+
+  @PrimaryMoment()
+  createdAt!: Date;
+
+  @PrimaryColumn('uuid')
+  id!: string;
 
   @Column('uuid')
   warehouseId!: string;
@@ -83,7 +88,4 @@ export class StockMovement {
 
   @Column('uuid')
   requestId!: string;
-
-  @MomentNow()
-  createdAt!: Date;
 }

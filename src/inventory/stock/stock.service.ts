@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
+import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
-import { Keyset } from '../../platform/http/cursor';
+import { Keyset, type Position } from '../../platform/http/cursor';
 import type { Page, PageQuery } from '../../platform/http/page';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
@@ -25,6 +26,7 @@ import {
   type TransferStockBody,
 } from './stock.dto';
 import { StockLevel, StockMovement } from './stock.entity';
+import { movementsQuery, selectMovements } from './stock-movements.query';
 import { type LevelKey, lockLevels } from './stock.locks';
 
 @Injectable()
@@ -98,29 +100,18 @@ export class StockService {
   }
 
   /** Lists the ledger of one product, newest first. @throws NotFound, InvalidCursor */
-  async movements(productId: string, { limit, cursor }: PageQuery): Promise<Page<StockMovementResponse>> {
+  async movements(productId: string, { limit, cursor, count }: PageQuery): Promise<Page<StockMovementResponse>> {
     const keyset = new Keyset('stock-movements', { productId });
     const after = keyset.positionOf(cursor);
-    const rows = await this.transactions.read(async (manager) => {
+    return this.transactions.read(async (manager) => {
       if (!(await manager.existsBy(Product, { id: productId }))) {
         throw new NotFound('product', productId);
       }
-      const query = manager
-        .createQueryBuilder(StockMovement, 'movement')
-        .where('movement.productId = :productId', { productId })
-        .orderBy('movement.createdAt', 'DESC')
-        .addOrderBy('movement.id', 'DESC');
-      if (after) {
-        query.andWhere('(movement.createdAt, movement.id) < (:value, :id)', after);
-      }
-      return query.limit(limit + 1).getMany();
+      const estimate = count && (await estimateRows(manager, selectMovements(productId)));
+      const rows = await movementsQuery(manager, productId, limit + 1, after).getMany();
+      const at = (row: StockMovement): Position => ({ value: row.createdAt.toISOString(), id: row.id });
+      return keyset.page(rows, limit, at, toStockMovementResponse).withEstimate(estimate, cursor);
     });
-    return keyset.page(
-      rows,
-      limit,
-      (row) => ({ value: row.createdAt.toISOString(), id: row.id }),
-      toStockMovementResponse,
-    );
   }
 
   private reclaiming<T extends object>(

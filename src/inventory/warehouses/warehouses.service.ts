@@ -2,10 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
+import { estimateRows } from '../../platform/database/estimate';
+import { together } from '../../platform/database/together';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { NotFound } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
-import { Keyset } from '../../platform/http/cursor';
+import { Keyset, type Position } from '../../platform/http/cursor';
 import type { Page, PageQuery } from '../../platform/http/page';
 import { changesIn } from '../../platform/http/patch';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
@@ -20,6 +22,7 @@ import {
 } from './warehouses.dto';
 
 const UNIQUE_CODE = 'warehouses_code_unique';
+const ALL = { sql: 'SELECT FROM warehouses', values: [] };
 
 @Injectable()
 export class WarehousesService {
@@ -30,10 +33,10 @@ export class WarehousesService {
   ) {}
 
   /** Lists all, in the order in which reservations are served from them. @throws InvalidCursor */
-  async list({ limit, cursor }: PageQuery): Promise<Page<WarehouseResponse>> {
+  async list({ limit, cursor, count }: PageQuery): Promise<Page<WarehouseResponse>> {
     const keyset = new Keyset('warehouses', {}, 'integer');
     const after = keyset.positionOf(cursor);
-    const rows = await this.transactions.read((manager) => {
+    const [rows, estimate] = await this.transactions.read((manager) => {
       const query = manager
         .createQueryBuilder(Warehouse, 'warehouse')
         .orderBy('warehouse.priority')
@@ -41,9 +44,10 @@ export class WarehousesService {
       if (after) {
         query.where('(warehouse.priority, warehouse.id) > (:value, :id)', after);
       }
-      return query.limit(limit + 1).getMany();
+      return together([query.limit(limit + 1).getMany(), count && estimateRows(manager, ALL)]);
     });
-    return keyset.page(rows, limit, (row) => ({ value: String(row.priority), id: row.id }), toWarehouseResponse);
+    const at = (row: Warehouse): Position => ({ value: String(row.priority), id: row.id });
+    return keyset.page(rows, limit, at, toWarehouseResponse).withEstimate(estimate, cursor);
   }
 
   /** @throws Duplicate if the code is taken */

@@ -1,4 +1,4 @@
-import { Column } from 'typeorm';
+import { Column, PrimaryColumn } from 'typeorm';
 
 /**
  * A moment, in whole milliseconds: a JavaScript Date has no more, and a list's cursor that lost the microseconds of
@@ -9,3 +9,7 @@ export const Moment = (): PropertyDecorator => Column({ type: 'timestamptz', pre
 /** A moment that is now, by the database's clock, unless it is given. */
 export const MomentNow = (): PropertyDecorator =>
   Column({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });
+
+/** The same, as a part of the primary key. */
+export const PrimaryMoment = (): PropertyDecorator =>
+  PrimaryColumn({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });

@@ -22,6 +22,11 @@ export function ApiPage(model: Type, description: string): MethodDecorator {
     properties: {
       limit: { type: 'integer' },
       next_cursor: { type: ['string', 'null'], description: 'Ask for the next page with it; null on the last.' },
+      estimated_count: {
+        type: 'integer',
+        minimum: 0,
+        description: 'With `count=estimated` only: about how many there are on all pages, from statistics.',
+      },
     },
   };
   return envelopeResponse(model, {

@@ -93,6 +93,7 @@ describe('A keyset cursor', () => {
   it.each([
     ['amount', '19.90', ['19.9', '-1.00', '1e3', '', `${'9'.repeat(23)}.00`]],
     ['integer', '100', ['1.0', '-1', '', '1234567890', ' 1']],
+    ['id', id(2), ['x', '', '2026-01-01T10:00:00.123Z']],
   ] as const)('over a column of kind %s takes only such values', (kind, good, bad) => {
     const list = new Keyset('rows', {}, kind);
     expect(list.positionOf(cursorOf(list, { at: good, id: id(1) }))).toEqual({ value: good, id: id(1) });

@@ -10,12 +10,14 @@ export interface Position {
   readonly id: string;
 }
 
-type KindOfValue = 'time' | 'amount' | 'integer';
+type KindOfValue = 'time' | 'amount' | 'integer' | 'id';
 
 const IS_A: Record<KindOfValue, (value: string) => boolean> = {
   time: isTimestamp,
   amount: (value) => /^\d{1,22}\.\d{2}$/.test(value),
   integer: (value) => /^\d{1,9}$/.test(value),
+  // Of a list that is in the order of its ids, both are the same.
+  id: (value) => isUUID(value),
 };
 
 /**

@@ -13,7 +13,8 @@ export function wrapAnswers(server: FastifyInstance): void {
 function envelope(result: unknown, reply: FastifyReply): object {
   const request_id = reply.request.id;
   if (result instanceof Page) {
-    return { request_id, data: result.items, page: { limit: result.limit, next_cursor: result.nextCursor } };
+    const { items, limit, nextCursor: next_cursor, estimatedCount: estimated_count } = result;
+    return { request_id, data: items, page: { limit, next_cursor, estimated_count } };
   }
   if (!(result instanceof Answer)) {
     return { request_id, data: result };

@@ -1,9 +1,10 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsString, MaxLength } from 'class-validator';
+import { IsIn, IsString, MaxLength } from 'class-validator';
 import { Optional, QueryWholeNumber } from './validators';
 
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
+const COUNTS = ['estimated'] as const;
 
 /** What every list takes; the filters of a list extend it. */
 export class PageQuery {
@@ -25,6 +26,14 @@ export class PageQuery {
   @IsString()
   @MaxLength(1000)
   cursor?: string;
+
+  @ApiPropertyOptional({
+    enum: COUNTS,
+    description: 'Adds `page.estimated_count`: about how many there are on all pages, from statistics.',
+  })
+  @Optional()
+  @IsIn(COUNTS)
+  count?: (typeof COUNTS)[number];
 }
 
 /** One page of a list, and how to ask for the next. */
@@ -33,5 +42,20 @@ export class Page<T> {
     readonly items: T[],
     readonly limit: number,
     readonly nextCursor: string | null,
+    /** About how many items there are on all pages. */
+    readonly estimatedCount?: number,
   ) {}
+
+  /**
+   * The same page with an estimate, if one was asked for, which never contradicts what the page shows.
+   * @param cursor what the page was asked for with: a first page that is also the last is counted
+   */
+  withEstimate(estimate: number | undefined, cursor: string | undefined): Page<T> {
+    if (estimate === undefined) {
+      return this;
+    }
+    const shown = this.items.length + (this.nextCursor === null ? 0 : 1);
+    const isAll = cursor === undefined && this.nextCursor === null;
+    return new Page(this.items, this.limit, this.nextCursor, isAll ? shown : Math.max(estimate, shown));
+  }
 }
