@@ -1,7 +1,13 @@
 import { get, type IncomingMessage } from 'node:http';
 import { json } from 'node:stream/consumers';
+import { log } from '../../src/platform/logging/logger';
 import type { Reply } from '../support/api';
 import { startTestApp, type TestApp } from '../support/test-app';
+
+interface Line {
+  request_id: string;
+  route?: string;
+}
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
@@ -17,11 +23,11 @@ function fieldsOf({ status, body }: Reply): string[] {
   return body.errors.map((error: { field: string }) => error.field);
 }
 
-/** Other clients resolve `..` before they ask, and the service would never see it. */
-async function getAsWritten(path: string): Promise<Pick<Reply, 'status' | 'body'>> {
+/** Other clients resolve `..` before they ask, and cut off what follows a `#`, and the service would never see it. */
+async function getAsWritten(path: string, headers = {}): Promise<Pick<Reply, 'status' | 'body'>> {
   const { hostname, port } = new URL(test.url);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    get({ hostname, port, path, agent: false }, resolve).on('error', reject);
+    get({ hostname, port, path, headers, agent: false }, resolve).on('error', reject);
   });
   return { status: response.statusCode!, body: await json(response) };
 }
@@ -107,5 +113,40 @@ describe('Hostile input', () => {
     const { status, body } = await getAsWritten(`/api/products/${text}`);
     expect([status, body.code]).toEqual([400, 'validation_failed']);
     expect(body.errors).toEqual([{ field: 'id', message: 'id must be a UUID' }]);
+  });
+
+  it('is named by its whole path, also within a field without a name', async () => {
+    const body = { email: 'a', password: 'a', '': { toString: 1 } };
+    expect(fieldsOf(await test.anonymous.post('/api/auth/login', body)).sort()).toEqual(['', '.toString']);
+  });
+
+  it('is refused when it is not UTF-8, instead of being changed on its way', async () => {
+    const body = Buffer.from('{"sku":"A","name":"caf\u00e9","price":1}', 'latin1');
+    const headers = { ...JSON_TYPE, Authorization: `Bearer ${test.admin.token}` };
+    const reply = await fetch(`${test.url}/api/products`, { method: 'POST', headers, body });
+    expect(await reply.json()).toMatchObject({ status: 400, code: 'malformed_json', detail: 'The body is not UTF-8' });
+  });
+
+  it('is passed over in Expect, which HTTP allows', async () => {
+    const { status, body } = await getAsWritten('/health/live', { Expect: 'nonsense' });
+    expect([status, body]).toEqual([200, expect.objectContaining({ data: { status: 'ok' } })]);
+  });
+
+  it('ends the path at a fragment, which no client should send', async () => {
+    const { body } = await getAsWritten('/api/products#x');
+    expect([body.instance, body.errors[0].field]).toEqual(['/api/products', 'x']);
+  });
+
+  it.each([
+    ['a path that cannot be decoded', '/api/products/%zz', 400, 'unmatched', 'request'],
+    ['a parameter that is too long', `/api/products/${'x'.repeat(300)}`, 404, 'unmatched', 'request'],
+    ['a head that is too large', `/api/products?q=${'x'.repeat(20_000)}`, 413, undefined, 'unreadable request'],
+  ])('leaves a line in the log even when no route sees it: %s', async (_, path, status, route, message) => {
+    const info = jest.spyOn(log, 'info');
+    const { body } = await getAsWritten(path);
+    const lines = info.mock.calls.filter(([fields]) => (fields as object as Line).request_id === body.request_id);
+    info.mockRestore();
+    expect(lines).toEqual([[expect.objectContaining({ status }), message]]);
+    expect((lines[0]![0] as object as Line).route).toBe(route);
   });
 });

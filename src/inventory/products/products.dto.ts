@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 import { IsBoolean, IsISO4217CurrencyCode, IsUppercase, IsUUID, ValidateIf } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
 import { IsMoney, IsText, IsWholeNumber, Optional, QueryBoolean } from '../../platform/http/validators';
@@ -8,11 +8,13 @@ import type { Product } from './product.entity';
 export const DEFAULT_CURRENCY = 'EUR';
 const PRICE = { max: '999999999999.99' };
 const PRICE_DOCS = {
-  type: 'string',
-  pattern: '^\\d{1,12}(\\.\\d{1,2})?$',
+  oneOf: [
+    { type: 'string', pattern: '^\\d{1,12}(\\.\\d{1,2})?$' },
+    { type: 'number', minimum: 0, maximum: Number(PRICE.max) },
+  ],
   example: '19.90',
   description: 'A decimal with at most two places, as a string or a number.',
-} as const;
+} satisfies ApiPropertyOptions;
 const STOCK_DOCS = { type: 'integer', minimum: 0, maximum: MAX_STOCK } as const;
 
 export class CreateProductBody {
@@ -33,7 +35,12 @@ export class CreateProductBody {
   @IsText({ max: 5000, multiline: true })
   description?: string | null;
 
-  @ApiPropertyOptional({ default: DEFAULT_CURRENCY, description: 'ISO 4217, in capital letters.', example: 'EUR' })
+  @ApiPropertyOptional({
+    default: DEFAULT_CURRENCY,
+    pattern: '^[A-Z]{3}$',
+    description: 'ISO 4217, in capital letters.',
+    example: 'EUR',
+  })
   @Optional()
   @IsISO4217CurrencyCode()
   @IsUppercase()

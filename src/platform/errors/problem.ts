@@ -40,7 +40,8 @@ export function sendProblem(reply: FastifyReply, error: DomainError): void {
     .send(JSON.stringify(body));
 }
 
+/** As the router sees it, which ends the path at a `#` too: some client may not have cut it off. */
 export function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  return query === -1 ? url : url.slice(0, query);
+  const end = url.search(/[?#]/);
+  return end === -1 ? url : url.slice(0, end);
 }

@@ -5,6 +5,8 @@ import { Public } from '../security/access.decorators';
 import { NotFound } from './domain-errors';
 import { type Problem, PROBLEMS, type ProblemCode } from './problem-catalogue';
 
+const DASHED_CODES = Object.keys(PROBLEMS).map((code) => code.replaceAll('_', '-'));
+
 @ApiTags('Operations')
 @Controller('problems')
 export class ProblemsController {
@@ -15,7 +17,7 @@ export class ProblemsController {
     summary: 'What a problem means and what to do about it',
     description: 'The page that the `type` of a problem points to.',
   })
-  @ApiParam({ name: 'code', description: 'The code with dashes: `insufficient-stock`.' })
+  @ApiParam({ name: 'code', description: 'The code with dashes.', enum: DASHED_CODES })
   @ApiProduces('text/html')
   @ApiResponse({ status: 200, description: 'A small page.', schema: { type: 'string' } })
   @ApiProblems('not_found')

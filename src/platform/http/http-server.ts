@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ClsServiceManager } from 'nestjs-cls';
@@ -8,6 +9,7 @@ import type { AppConfig } from '../config/app-config';
 import type { ContextStore } from '../context/request-context';
 import { MalformedJson, PayloadTooLarge, ValidationFailed } from '../errors/domain-errors';
 import { problemBody, PROBLEM_MEDIA_TYPE, sendProblem } from '../errors/problem';
+import { PROBLEMS } from '../errors/problem-catalogue';
 import { toDomainError } from '../errors/problem.filter';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
@@ -47,8 +49,11 @@ export function createHttpServer(config: AppConfig, tokens: AccessTokens, metric
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER_LENGTH },
     // Requests on connections that stay open while we close are still served; each is told that it was the last.
     return503OnClosing: false,
-    frameworkErrors: (error, _request, reply) =>
-      sendProblem(reply as FastifyReply, error.code === 'FST_ERR_BAD_URL' ? BAD_URL : toDomainError(error)),
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply, error.code === 'FST_ERR_BAD_URL' ? BAD_URL : toDomainError(error));
+      // What the router refuses passes no hook.
+      observe(request, reply, metrics);
+    },
     clientErrorHandler: answerUnreadableRequest,
     // Node would refuse a request without Host by itself, and without a problem document.
     http: { requireHostHeader: false },
@@ -62,6 +67,8 @@ export function createHttpServer(config: AppConfig, tokens: AccessTokens, metric
     done();
   });
   endConnectionsWhenClosing(server);
+  // Node would refuse an `Expect` other than 100-continue by itself; HTTP lets us pass over what we do not know.
+  server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response));
   return server;
 }
 
@@ -86,13 +93,18 @@ function openContexts(server: FastifyInstance, tokens: AccessTokens): void {
 
 function readJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    if (body === '') {
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    if (body.length === 0) {
       done(null, undefined);
       return;
     }
+    // Read as text at once, every wrong byte would become U+FFFD unseen.
+    if (!isUtf8(body as Buffer)) {
+      done(new MalformedJson('The body is not UTF-8'));
+      return;
+    }
     try {
-      done(null, secureJson.parse(body, null, { protoAction: 'error', constructorAction: 'error' }));
+      done(null, secureJson.parse(body.toString(), null, { protoAction: 'error', constructorAction: 'error' }));
     } catch (error) {
       done(new MalformedJson(`The body is not JSON: ${(error as Error).message}`));
     }
@@ -128,19 +140,25 @@ function logFields(request: FastifyRequest): object {
 }
 
 /** What Node's parser could not read never becomes a request, so no hook and no filter sees it. */
-function answerUnreadableRequest(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+function answerUnreadableRequest(
+  this: FastifyInstance,
+  error: Error & { code?: string; rawPacket?: unknown },
+  socket: Socket,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
   const requestId = uuidv7();
+  const isHead = Buffer.isBuffer(error.rawPacket) && error.rawPacket.toString('latin1', 0, 5) === 'HEAD ';
   const isTooLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const problem = isTooLarge
     ? new PayloadTooLarge('The head of the request is larger than the service accepts')
     : new MalformedJson('The request is not well-formed HTTP, or did not arrive in time');
   const body = JSON.stringify(problemBody(problem, requestId, '/'));
+  log.info({ request_id: requestId, status: PROBLEMS[problem.code].status, reason: error.code }, 'unreadable request');
   socket.end(
     `HTTP/1.1 ${isTooLarge ? '413 Payload Too Large' : '400 Bad Request'}\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nX-Request-Id: ${requestId}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${isHead ? '' : body}`,
   );
 }

@@ -4,8 +4,13 @@ import { PROBLEMS, type ProblemCode } from '../errors/problem-catalogue';
 import { problemExamples, problemResponse } from './api-docs';
 
 const METHODS = ['get', 'post', 'patch'] as const;
-const EVERY_OPERATION: ProblemCode[] = ['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'];
-const WITH_BODY: ProblemCode[] = ['validation_failed', 'malformed_json', 'payload_too_large', 'unsupported_media_type'];
+/** Also where nothing is taken: an unknown field in the query is refused, and so is a head that is too large. */
+const EVERY_OPERATION: ProblemCode[] = [
+  ...(['validation_failed', 'payload_too_large'] as const),
+  ...(['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'] as const),
+];
+/** Also where no body is taken: one that comes is read all the same. */
+const WITH_BODY: ProblemCode[] = ['malformed_json', 'unsupported_media_type'];
 const WITH_IDEMPOTENCY_KEY: ProblemCode[] = [
   'invalid_idempotency_key',
   'idempotency_in_progress',
@@ -20,8 +25,7 @@ Every POST takes an \`Idempotency-Key\`: the same key with the same body gives t
 Times are RFC 3339 in UTC, ids are UUIDs, money is a decimal string with two places.`;
 
 interface Operation {
-  parameters?: { in: string }[];
-  requestBody?: unknown;
+  parameters?: object[];
   responses: Record<string, object>;
   security?: object[];
   'x-public'?: boolean;
@@ -65,10 +69,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
 function describe(operation: Operation, method: string): void {
   const codes = new Set(operation['x-problems'] ?? []);
   const add = (more: readonly ProblemCode[]): void => more.forEach((code) => codes.add(code));
-  if (operation.parameters?.some((parameter) => parameter.in !== 'header')) {
-    add(['validation_failed']);
-  }
-  if (operation.requestBody) {
+  if (method !== 'get') {
     add(WITH_BODY);
   }
   if (method === 'post') {

@@ -59,22 +59,27 @@ export function isObject(value: unknown): boolean {
 }
 
 /** One entry for every broken rule, with the path to its field: `items.0.quantity`. */
-function fieldErrors(error: ValidationError, parent = ''): FieldError[] {
-  const field = parent === '' ? error.property : `${parent}.${error.property}`;
+function fieldErrors(error: ValidationError, parent?: string): FieldError[] {
+  const field = pathOf(error.property, parent);
   const messages = new Set(Object.values(error.constraints ?? {}));
   const own = [...messages].map((message) => ({ field, message }));
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, field))];
 }
 
 /** class-transformer drops fields that have the name of a member of every object, such as `toString`, unseen. */
-function ignoredFields(value: unknown, parent = ''): FieldError[] {
+function ignoredFields(value: unknown, parent?: string): FieldError[] {
   if (typeof value !== 'object' || value === null) {
     return [];
   }
   return Object.entries(value).flatMap(([name, nested]) => {
-    const field = parent === '' ? name : `${parent}.${name}`;
+    const field = pathOf(name, parent);
     return name in Object.prototype ? [unknownField(name, field)] : ignoredFields(nested, field);
   });
+}
+
+/** A parent may be called ''. */
+function pathOf(name: string, parent?: string): string {
+  return parent === undefined ? name : `${parent}.${name}`;
 }
 
 /** The entry for a field that nobody asks for, in the words of class-validator. */

@@ -1,0 +1,189 @@
+import fc from 'fast-check';
+import { rowCounts } from '../support/database';
+import { anyCall, type Call } from './calls';
+import { ApiDocument, type Operation } from './document';
+import { type Answered, asCurl, type Sent } from './requests';
+import { brokenRules, operationOf } from './rules';
+import { almostHttp, answersIn, exchangeRaw, MALFORMED, type RawAnswer, SMUGGLED } from './raw-http';
+import { Service } from './service';
+
+/** `FUZZ_CALLS=50000 FUZZ_SEED=7 npx jest test/fuzz` asks longer, and other things. */
+const CALLS = Number(process.env['FUZZ_CALLS'] ?? 3_000);
+const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
+const BATCH = 20;
+const MAX_RESIDENT_BYTES = 400 * 1024 * 1024;
+
+jest.setTimeout(60_000 + CALLS * 50);
+
+interface Envelope {
+  data?: { id?: string; available_stock?: number };
+  page?: { next_cursor: string | null };
+}
+
+interface Exchange {
+  sent: Sent;
+  answer: Answered;
+}
+
+let service: Service;
+let document: ApiDocument;
+const answered = new Map<string, number>();
+const successes = new Set<string>();
+const refusals = new Set<string>();
+let comparedBatches = 0;
+
+beforeAll(async () => {
+  service = await Service.start();
+  document = new ApiDocument((await service.admin.get('/openapi.json')).body);
+});
+afterAll(() => service?.remove());
+
+describe(`${CALLS} calls, made up from the OpenAPI document with seed ${SEED},`, () => {
+  it('are all answered as the contract and the document say, and write nothing when they are refused', async () => {
+    const batches = fc.array(anyCall(document), { minLength: 1, maxLength: BATCH, size: 'max' });
+    const result = await fc.check(fc.asyncProperty(batches, runBatch), { seed: SEED, numRuns: (2 * CALLS) / BATCH });
+    if (result.failed) {
+      const again = `after ${result.numRuns} batches and ${result.numShrinks} shrinks; FUZZ_SEED=${SEED} FUZZ_CALLS=${CALLS}`;
+      throw new Error(`${(result.errorInstance as Error).message}\n\n${again}`);
+    }
+    expect(comparedBatches).toBeGreaterThan(CALLS / BATCH / 10);
+  });
+
+  it('reach a success and a refusal of every operation', () => {
+    const names = document.operations.map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(0);
+    expect({
+      neverSucceeded: names.filter((name) => !successes.has(name)),
+      neverRefused: names.filter((name) => !refusals.has(name)),
+    }).toEqual({ neverSucceeded: [], neverRefused: [] });
+  });
+
+  it('leave the stock reconciled, and a service that lives and has kept nothing of them', async () => {
+    const { data } = (await service.admin.get('/api/admin/reconciliation')).body;
+    expect(data).toMatchObject({ ok: true, differences: [] });
+    expect(data.checked).toBeGreaterThan(0);
+    expect((await service.admin.get('/health/live')).status).toBe(200);
+    const { text } = await service.admin.get('/metrics');
+    expect(Number(/^process_resident_memory_bytes (\d+)$/m.exec(text)![1])).toBeLessThan(MAX_RESIDENT_BYTES);
+  });
+});
+
+describe('Bytes that are no HTTP', () => {
+  it.each(Object.entries(MALFORMED))('are refused as a problem, and hide no second request: %s', async (_, bytes) => {
+    const answers = checkedAnswers(await exchangeRaw(service.url, bytes));
+    expect(answers.filter(({ status, body }) => status < 400 || body.includes(SMUGGLED))).toEqual([]);
+  });
+
+  it('break nothing when they are almost HTTP', async () => {
+    const property = fc.asyncProperty(almostHttp, async (bytes) => {
+      checkedAnswers(await exchangeRaw(service.url, bytes));
+    });
+    await fc.assert(property, { seed: SEED, numRuns: CALLS / 10 });
+    expect((await service.admin.get('/health/live')).status).toBe(200);
+  });
+});
+
+describe('The log of all this', () => {
+  it('has one JSON line for each request, and no control character', async () => {
+    expect(await service.stop()).toBe(0);
+    expect(service.errors).toBe('');
+    const lines = service.log.trimEnd().split('\n');
+    expect(lines.filter((line) => /[\p{Cc}\p{Cs}\u2028\u2029]/u.test(line))).toEqual([]);
+    const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(entries.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
+    const logged = entries.filter(
+      ({ msg, request_id }) => String(msg).endsWith('request') && answered.has(request_id as string),
+    );
+    expect(logged.map(({ request_id, status }) => [request_id, status])).toEqual([...answered]);
+  });
+});
+
+/** The answers to these bytes: each whole, none a fault of the service, each failure a problem document. */
+function checkedAnswers(received: string): RawAnswer[] {
+  const answers = answersIn(received);
+  for (const { status, head, body } of answers.filter((answer) => answer.status >= 400)) {
+    const problem = JSON.parse(body);
+    expect(head).toContain(problem.request_id);
+    expect([status, document.checkProblem(problem)]).toEqual([problem.status, undefined]);
+    expect(status).toBeLessThan(500);
+  }
+  return answers;
+}
+
+async function runBatch(calls: Call[]): Promise<void> {
+  const before = await rowCounts(service.database);
+  const exchanges: Exchange[] = [];
+  for (const call of calls) {
+    exchanges.push(await exchange(call));
+  }
+  const written = await writtenBy(exchanges.filter(({ answer }) => answer.status >= 400));
+  if (written) {
+    fail(written, ['it was refused and wrote something']);
+  }
+  if (!exchanges.some(mayWrite)) {
+    comparedBatches += 1;
+    expect(await rowCounts(service.database)).toEqual(before);
+  }
+}
+
+async function exchange(call: Call): Promise<Exchange> {
+  const sent = service.client.prepare(call);
+  let answer: Answered;
+  try {
+    answer = await service.client.send(sent);
+  } catch (error) {
+    throw new Error(`${asCurl(sent)}\n\n${String(error)}`, { cause: error });
+  }
+  note({ sent, answer });
+  const broken = brokenRules(sent, answer, document);
+  if (broken.length > 0) {
+    fail({ sent, answer }, broken);
+  }
+  return { sent, answer };
+}
+
+function fail({ sent, answer }: Exchange, broken: string[]): never {
+  const shown = `${answer.status} ${JSON.stringify(answer.headers)}\n${answer.text.slice(0, 2000)}`;
+  throw new Error(`${broken.join('\n')}\n\n${asCurl(sent)}\n\n${shown}`);
+}
+
+/** Remembers what an answer tells for the calls to come, and for the checks at the end. */
+function note({ sent, answer }: Exchange): void {
+  const { status, headers, text } = answer;
+  answered.set(headers['x-request-id']!, status);
+  const operation = operationOf(sent, document);
+  if (operation === undefined || sent.method === 'HEAD') {
+    return;
+  }
+  (status < 300 ? successes : refusals).add(operation.name);
+  if (status < 300 && headers['content-type']?.startsWith('application/json')) {
+    rememberThings(operation, JSON.parse(text));
+  }
+}
+
+function rememberThings({ path, makes }: Operation, { data, page }: Envelope): void {
+  const thing = /^(\w+?)(Detail)?Response$/.exec(makes ?? '')?.[1];
+  // What is sold out leads nowhere.
+  if (thing && data?.id && data.available_stock !== 0) {
+    service.client.remember(thing.toLowerCase(), data.id);
+  }
+  if (page?.next_cursor) {
+    service.client.remember(`cursor ${path}`, page.next_cursor);
+  }
+}
+
+/** A success may write; and who found too little stock has first put away the holds that were over. */
+function mayWrite({ sent, answer }: Exchange): boolean {
+  const isRead = sent.method === 'GET' || sent.method === 'HEAD';
+  return (answer.status < 400 && !isRead) || answer.text.includes('insufficient_stock');
+}
+
+/** The exchange whose request id stands beside something that was written, other than by a job. */
+async function writtenBy(refused: Exchange[]): Promise<Exchange | undefined> {
+  const tables = ['audit_logs', 'stock_movements', 'order_status_changes'].map(
+    (table) => `SELECT request_id FROM ${table} WHERE request_id = ANY ($1) AND actor NOT LIKE 'system:%'`,
+  );
+  const ids = refused.map(({ answer }) => answer.headers['x-request-id']);
+  const rows = await service.database.query<{ request_id: string }>(tables.join(' UNION ALL '), [ids]);
+  return refused.find(({ answer }) => answer.headers['x-request-id'] === rows[0]?.request_id);
+}
