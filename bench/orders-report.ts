@@ -1,3 +1,4 @@
+import type { AdminReads } from './admin-reads';
 import { commit, machine } from './report';
 import { median } from './statistics';
 
@@ -19,6 +20,8 @@ export interface At {
   customersOrders: number;
   all: Measured;
   own: Measured;
+  others: { name: string; time: Timed; live: number }[];
+  admin: AdminReads;
   statements: number;
   far: { page: number; ratio: number };
   pagesPerSecond: number;
@@ -44,7 +47,28 @@ The slowest at ${last.orders.toLocaleString('en')}:
 | query | p50 ms | p95 ms | ratio |
 | --- | --- | --- | --- |
 ${slowest.map(({ query, time }) => `| \`${query}\` | ${time.p50.toFixed(1)} | ${time.p95.toFixed(1)} | ${(time.p50 / last.all.live).toFixed(1)} |`).join('\n')}
+
+# Other lists
+
+The first page of each, with filters that match much and such that match little. Administrators see the reservations of all.
+
+| list | ${measured.map(({ orders }) => `at ${orders.toLocaleString('en')} orders, p50 ms`).join(' | ')} | ratio |
+| --- | ${measured.map(() => '---').join(' | ')} | --- |
+${last.others.map(({ name }, index) => otherRow(name, index, measured)).join('\n')}
+
+# Reads of everything
+
+| | ${measured.map(({ orders }) => `at ${orders.toLocaleString('en')} orders, ms`).join(' | ')} |
+| --- | ${measured.map(() => '---').join(' | ')} |
+| \`/api/admin/metrics\` | ${measured.map(({ admin }) => admin.metricsMs.toFixed(0)).join(' | ')} |
+| \`/api/admin/reconciliation\` | ${measured.map(({ admin }) => admin.reconciliationMs.toFixed(0)).join(' | ')} |
 `;
+}
+
+function otherRow(name: string, index: number, measured: readonly At[]): string {
+  const times = measured.map(({ others }) => others[index]!.time.p50.toFixed(2));
+  const { time, live } = measured.at(-1)!.others[index]!;
+  return `| \`${name}\` | ${times.join(' | ')} | ${(time.p50 / live).toFixed(1)} |`;
 }
 
 function rows(measured: readonly At[]): string {

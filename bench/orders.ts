@@ -8,8 +8,10 @@ import { Client } from 'pg';
 import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
 import { Failure, type Program, runProgram } from '../src/program';
+import { measureAdminReads } from './admin-reads';
 import { combinationsOf, type Past, type PageQuery } from './order-queries';
 import { type At, type Measured, ordersReportOf, type Timed } from './orders-report';
+import { type OtherList, otherLists } from './other-lists';
 import { PORT, startService, tokenFor } from './service';
 import { median, quantile } from './statistics';
 
@@ -60,12 +62,14 @@ function readArguments(): number[] {
   return sizes;
 }
 
+/** With a product for ten orders, so that there is an assortment to search in. */
 async function fillUpTo({ databaseUrl, client }: Target, size: number): Promise<void> {
   const { rows } = await client.query<{ orders: number }>('SELECT count(*)::int AS orders FROM orders');
-  progress(`making ${size - rows[0]!.orders} orders`);
+  const missing = size - rows[0]!.orders;
+  progress(`making ${missing} orders`);
   await promisify(execFile)(
     process.execPath,
-    [join(__dirname, '../src/seed.command.js'), '--orders', String(size - rows[0]!.orders)],
+    [join(__dirname, '../src/seed.command.js'), '--orders', `${missing}`, '--products', `${Math.ceil(missing / 10)}`],
     { env: { ...process.env, DATABASE_URL: databaseUrl }, maxBuffer: 2 ** 26 },
   );
   await client.query('VACUUM ANALYZE');
@@ -79,11 +83,14 @@ async function measureAt(target: Target, orders: number): Promise<At> {
   const all = await measureLists(target, combinations);
   progress(`${orders} orders: those of a customer with ${customersOrders} of them`);
   const own = await measureLists({ ...target, token: tokenFor(RESELLER, 'user') }, combinations);
+  progress(`${orders} orders: the other lists`);
+  const others = await measureOthers(target, await otherLists(client));
+  const admin = await measureAdminReads(target);
   progress(`${orders} orders: pages`);
   const statements = await statementsOfAPage(target, combinations);
   const far = await farPage(target, orders);
   const pagesPerSecond = await storm(target, combinations);
-  return { orders, customersOrders, all, own, statements, far, pagesPerSecond };
+  return { orders, customersOrders, all, own, others, admin, statements, far, pagesPerSecond };
 }
 
 /** Makes a twentieth of all orders, of every kind, those of one customer: 50 000 of a million. */
@@ -108,6 +115,15 @@ async function measureLists(target: Target, combinations: PageQuery[]): Promise<
     live.push((await timeOf(target, '/health/live', 4)).p50);
   }
   return { live: median(live), lists };
+}
+
+async function measureOthers(target: Target, lists: OtherList[]): Promise<At['others']> {
+  const measured: At['others'] = [];
+  for (const { name, path } of lists) {
+    const live = await timeOf(target, '/health/live', 20);
+    measured.push({ name, time: await timeOf(target, path), live: live.p50 });
+  }
+  return measured;
 }
 
 /** What the filters are to be, as shares of what is there. */

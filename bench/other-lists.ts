@@ -1,0 +1,53 @@
+import type { Client } from 'pg';
+
+/** A list other than that of orders, with filters that are easy and such that are rare where they are looked for. */
+export interface OtherList {
+  readonly name: string;
+  readonly path: string;
+}
+
+interface Known {
+  product: string;
+  user: string;
+  order: string;
+  request: string;
+  sku: string;
+}
+
+/** The one with the most of everything, and one of which there is hardly anything. */
+const KNOWN = `
+  SELECT (SELECT product_id FROM order_items GROUP BY product_id ORDER BY count(*) DESC LIMIT 1) AS product,
+    (SELECT user_id FROM reservations GROUP BY user_id ORDER BY count(*) DESC LIMIT 1) AS user,
+    (SELECT id FROM orders ORDER BY created_at LIMIT 1) AS order,
+    (SELECT request_id FROM order_status_changes ORDER BY order_id LIMIT 1) AS request,
+    (SELECT sku FROM products ORDER BY id LIMIT 1) AS sku`;
+
+export async function otherLists(client: Client): Promise<OtherList[]> {
+  const { rows } = await client.query<Known>(KNOWN);
+  const { product, user, order, request, sku } = rows[0]!;
+  const audit = [
+    ...['', 'action=reservation.expired', 'action=product.updated', 'object_type=warehouse', 'object_type=order'],
+    ...['actor=system:reservation-expiry', 'actor=system:reservation-expiry&action=order.created'],
+    ...[`actor=user:${user}`, `actor=user:${user}&object_type=product`, 'start_date=2026-01-01&end_date=2026-01-02'],
+    ...[`object_id=${order}`, `request_id=${request}`],
+  ];
+  const reservations = [
+    ...['', 'status=active', 'status=committed', 'status=cancelled', 'status=expired', `product_id=${product}`],
+    ...['active', 'committed', 'cancelled', 'expired'].map((status) => `product_id=${product}&status=${status}`),
+  ];
+  const products = [
+    ...['', `q=${sku}`, 'q=mug', 'q=sofa', 'q=no+such', 'q=zz', 'in_stock=true', 'in_stock=false'],
+    'q=oak&in_stock=false',
+  ];
+  const list = (name: string, path: string, queries: string[]): OtherList[] =>
+    queries.map((query) => ({
+      name: `${name} ${query.replace(/[0-9a-f-]{36}/g, '…')}`.trim(),
+      path: query === '' ? path : `${path}?${query}`,
+    }));
+  return [
+    ...list('audit-logs', '/api/audit-logs', audit),
+    ...list('reservations', '/api/reservations', reservations),
+    ...list('products', '/api/products', products),
+    ...list('stock-movements', `/api/products/${product}/stock-movements`, ['']),
+  ];
+}
