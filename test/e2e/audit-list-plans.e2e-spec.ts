@@ -145,19 +145,29 @@ function isAfter(row: Row, place: Row): boolean {
   return row.created_at < place.created_at || (+row.created_at === +place.created_at && row.id < place.id);
 }
 
-/** Every value of each filter with every one of the others: 5 × 5 × 3 × 4 × 2. */
+/** Every value of each filter with every one of the others; an object or a request, which is one of few, with fewer. */
 function everyCombination(all: readonly Row[]): Combination[] {
   const staff = all.find(({ action }) => action === 'stock.adjusted')!;
   const customer = all.filter(({ actor, action }) => actor === busiestOf(all) && action === 'order.created').at(-10)!;
   const rare = all.findLast(({ action }) => action === 'user.registered')!;
-  const filters: AuditFilters[][] = [
-    [{}, ...[staff, customer, rare].map(({ actor }) => ({ actor })), { actor: 'system:reservation-expiry' }],
-    [{}, ...ACTIONS.map((action) => ({ action }))],
-    [{}, ...(['order', 'stock'] as const).map((type) => ({ object_type: type }))],
-    [...[{}, { object_id: customer.object_id }, { object_id: staff.object_id }], { request_id: customer.request_id }],
-    [{}, { start_date: '2025-09-10', end_date: '2026-03-31' }],
-  ] as AuditFilters[][];
-  return filters.reduce<Combination[]>(
+  const actors = [
+    {},
+    ...[staff, customer, rare].map(({ actor }) => ({ actor })),
+    { actor: 'system:reservation-expiry' },
+  ];
+  const actions = [{}, ...ACTIONS.map((action) => ({ action }))];
+  const types = [{}, { object_type: 'order' }, { object_type: 'stock' }];
+  const dates = [{}, { start_date: '2025-09-10', end_date: '2026-03-31' }];
+  const things = [
+    { object_id: customer.object_id },
+    { object_id: staff.object_id },
+    { request_id: customer.request_id },
+  ];
+  return [...product(all, [actors, actions, types, dates]), ...product(all, [things, actors, dates])];
+}
+
+function product(all: readonly Row[], filters: object[][]): Combination[] {
+  return (filters as AuditFilters[][]).reduce<Combination[]>(
     (combinations, ones) =>
       combinations.flatMap(({ filters: before, rows }) =>
         ones.map((one) => ({ filters: { ...before, ...one }, rows: rows.filter((row) => matches(row, one)) })),
