@@ -207,6 +207,17 @@ describe('Two who want the same piece, in a known order', () => {
     expect(await stockOf(test, second.id)).toEqual({ available: 0, reserved: 0, total: 0 });
   });
 
+  it('serves a buyer from where a transfer, earlier in line, takes the piece, though the product had never been there', async () => {
+    const [product, elsewhere] = [await aProduct(test, { initial_stock: 1 }), await aWarehouse(test)];
+    const transfer = { product_id: product.id, from_warehouse_id: MAIN, to_warehouse_id: elsewhere.id, quantity: 1 };
+    const replies = await queued(product.id, [
+      () => test.admin.post('/api/stock-transfers', transfer),
+      () => reserve(test.aUser(), product.id),
+    ]);
+    expect(replies.map(({ status }) => status)).toEqual([201, 201]);
+    expect(dataOf(replies[1]!).items).toMatchObject([{ warehouse_id: elsewhere.id, quantity: 1 }]);
+  });
+
   it.each(['one process', 'two processes'])(
     'serves a buyer whose overdue holds another buyer of %s has just expired',
     async (place) => {

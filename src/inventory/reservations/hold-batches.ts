@@ -130,9 +130,7 @@ export class HoldBatches {
     const shelf = new Shelf(sight.assortment, locked.levels);
     const decision = decide(jobs.filter(isClaimed), shelf, lockedProducts(sight.levels, locked.levels));
     decision.errors.forEach((error, job) => verdicts.set(job, { error }));
-    if (mode.countsOverdue) {
-      await assertNoneOverdueTx(tx, verdicts);
-    }
+    await assertTrulyShortTx(tx, verdicts, locked.levels, mode);
     const answers = this.writer.write(tx, decision, locked);
     answers.forEach((result, job) => verdicts.set(job, { result }));
     decision.repeats.forEach((first, job) => {
@@ -191,12 +189,28 @@ async function hasReservationsTx(tx: Tx, jobs: readonly HoldJob[]): Promise<bool
   return rows.length > 0;
 }
 
-/** @throws ShortByOverdue if a job is short of what overdue holds may have; nobody gets it before they are expired */
-async function assertNoneOverdueTx(tx: Tx, verdicts: ReadonlyMap<HoldJob, HoldVerdict>): Promise<void> {
+/**
+ * @throws ShortByOverdue if a job is short of what overdue holds may have; nobody gets it before they are expired;
+ *   StaleRead if it is short without a level that was made while this waited for the others, for instance by a transfer
+ *   to where the product had never been: a statement locks what is new in a row, but no row that is new
+ */
+async function assertTrulyShortTx(
+  tx: Tx,
+  verdicts: ReadonlyMap<HoldJob, HoldVerdict>,
+  locked: readonly LevelKey[],
+  { countsOverdue }: HoldMode,
+): Promise<void> {
   const short = [...verdicts.values()].flatMap((verdict) => shortageOf(verdict)?.members.shortages ?? []);
-  if (short.length > 0) {
-    const productIds = new Set(short.map((shortage) => shortage.product_id));
-    assertNoneOverdue(verdicts, await findLevels(tx, [...productIds]));
+  if (short.length === 0) {
+    return;
+  }
+  const levels = await findLevels(tx, [...new Set(short.map((shortage) => shortage.product_id))]);
+  const keys = new Set(locked.map(keyOf));
+  if (!levels.every((level) => keys.has(keyOf(level)))) {
+    throw new StaleRead();
+  }
+  if (countsOverdue) {
+    assertNoneOverdue(verdicts, levels);
   }
 }
 
