@@ -82,15 +82,10 @@ async function watch(shop: Shop, client: Client, end: number): Promise<Reading[]
       ...(await useOfDatabase(client)),
     };
     readings.push(reading);
-    process.stderr.write(
-      `${JSON.stringify(reading, (_, value) => (typeof value === 'number' ? round(value) : value))}\n`,
-    );
+    const shown = Object.entries(reading).map(([name, value]) => `${name} ${Number(value).toFixed(2)}`);
+    process.stderr.write(`${shown.join(', ')}\n`);
   }
   return readings;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 async function useOfService(): Promise<Pick<Reading, 'residentMb' | 'heapMb' | 'lagMs'>> {
