@@ -21,7 +21,8 @@ import { MetricsController } from './metrics/metrics.controller';
 import { AccessTokens } from './security/access-tokens';
 import { Secrets } from './security/secrets';
 
-const LONGEST_STATEMENT_MS = 10_000;
+/** Of the time that a request has: so that the server can say that it was too long before the connection is cut. */
+const STATEMENT_SHARE = 2 / 3;
 
 /** What a process is started with, made before Nest is. */
 export interface Foundation {
@@ -45,7 +46,11 @@ export class PlatformModule implements OnModuleInit {
       module: PlatformModule,
       imports: [
         TypeOrmModule.forRoot({
-          ...typeormOptions(databaseUrl, config.databasePoolSize, LONGEST_STATEMENT_MS),
+          ...typeormOptions(
+            databaseUrl,
+            config.databasePoolSize,
+            Math.round(config.requestTimeoutMs * STATEMENT_SHARE),
+          ),
           retryAttempts: 0,
         }),
         TerminusModule.forRoot({ logger: false }),

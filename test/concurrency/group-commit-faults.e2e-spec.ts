@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool } from 'pg';
-import { DataSource, type Driver } from 'typeorm';
 import { TransactionRunner } from '../../src/platform/database/transaction-runner';
 import type { Api, Reply } from '../support/api';
 import { HOLD_KEY, inOneBatch, LOCK_LEVELS, metricOf } from '../support/batches';
@@ -205,15 +203,15 @@ describe('A pool that has no connection left', () => {
 
   it('is waited for once by a batch, not once more by each of its parts', async () => {
     const product = await aProduct(test, { initial_stock: 50 });
-    const { options } = (test.app.get(DataSource, { strict: false }).driver as Driver & { master: Pool }).master;
     const transactions = test.app.get(TransactionRunner, { strict: false });
+    const { connections } = transactions;
     let open!: () => void;
     const gate = new Promise<void>((resolve) => (open = resolve));
     let inUse = 0;
     const held = storm(POOL_SIZE, () => transactions.run((tx) => tx.query('SELECT').then(() => ((inUse += 1), gate))));
     await until(async () => inUse === POOL_SIZE, 'all connections are in use');
-    const patience = options.connectionTimeoutMillis;
-    options.connectionTimeoutMillis = PATIENCE_MS;
+    const patience = connections.patienceMs;
+    connections.patienceMs = PATIENCE_MS;
     const buy = (): Promise<Reply> => test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 });
     try {
       const startedAt = performance.now();
@@ -223,7 +221,7 @@ describe('A pool that has no connection left', () => {
       expect(tally(replies)).toEqual({ '503 overloaded': 30 });
       expect(replies.map(({ headers }) => headers['retry-after'])).toEqual(replies.map(() => '1'));
     } finally {
-      options.connectionTimeoutMillis = patience;
+      connections.patienceMs = patience;
       open();
       await held;
     }

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool } from 'pg';
-import { DataSource, type Driver } from 'typeorm';
 import { afterCommit, StaleRead, TransactionRunner } from '../../src/platform/database/transaction-runner';
 import type { Tx } from '../../src/platform/database/tx';
 import { type Api, type Reply } from '../support/api';
@@ -260,18 +258,18 @@ describe('The transaction runner', () => {
     });
 
     it('answers 503 with Retry-After to whoever waited too long for one, and serves again when one is free', async () => {
-      const { options } = (test.app.get(DataSource, { strict: false }).driver as Driver & { master: Pool }).master;
-      const patience = options.connectionTimeoutMillis;
+      const { connections } = transactions;
+      const patience = connections.patienceMs;
       let open!: () => void;
       const gate = new Promise<void>((resolve) => (open = resolve));
       const held = storm(POOL_SIZE, () => transactions.run(() => gate));
       await until(async () => (await poolSize('total')) - (await poolSize('idle')) === POOL_SIZE, 'all are in use');
-      options.connectionTimeoutMillis = 50;
+      connections.patienceMs = 50;
       try {
         const { status, body, headers } = await test.anonymous.get('/api/products');
         expect([status, body.code, headers['retry-after']]).toEqual([503, 'overloaded', '1']);
       } finally {
-        options.connectionTimeoutMillis = patience;
+        connections.patienceMs = patience;
         open();
         await held;
       }

@@ -182,9 +182,9 @@ export async function untilWaiting(database: TestDatabase, waiters: number): Pro
   }, `${waiters} statements wait for a lock`);
 }
 
-/** Returns when the condition holds; fails if it does not within ten seconds. */
-export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
+/** Returns when the condition holds; fails if it does not within ten seconds, or as many as are given. */
+export async function until(condition: () => Promise<boolean>, what: string, seconds = 10): Promise<void> {
+  for (const deadline = Date.now() + seconds * 1000; Date.now() < deadline;) {
     if (await condition()) {
       return;
     }

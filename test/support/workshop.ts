@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { currentDeadline } from '../../src/platform/database/deadline';
 import { type BatchMode, GroupCommit, type Job, type Verdict } from '../../src/platform/group-commit/group-commit';
 import { Metrics } from '../../src/platform/metrics/metrics';
 
@@ -11,6 +12,7 @@ export interface Batch {
   readonly names: string[];
   readonly mode: BatchMode;
   readonly context: string | undefined;
+  readonly deadline: number;
   /** Gives each job its own name as its result, but for those with a verdict of their own. */
   finish(verdicts?: Record<string, Verdict<string>>): void;
   fail(error: unknown): void;
@@ -73,7 +75,14 @@ export class Workshop {
       const names = jobs.map(({ name }) => name);
       const finish: Batch['finish'] = (verdicts = {}) =>
         resolve(names.map((name) => verdicts[name] ?? { result: name }));
-      this.batches.push({ names, mode, context: contexts.getStore(), finish, fail: reject });
+      this.batches.push({
+        names,
+        mode,
+        context: contexts.getStore(),
+        deadline: currentDeadline(),
+        finish,
+        fail: reject,
+      });
     });
   }
 }

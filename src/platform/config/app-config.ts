@@ -49,6 +49,12 @@ class Environment {
   @Max(1000)
   DATABASE_POOL_SIZE = 10;
 
+  /** How long a request may take to arrive whole, and then to be answered. */
+  @IsInt()
+  @Min(5)
+  @Max(300)
+  REQUEST_TIMEOUT_SECONDS = 15;
+
   @IsString()
   DATA_DIR = '.data';
 
@@ -114,13 +120,14 @@ class Environment {
   LOG_LEVEL: (typeof LOG_LEVELS)[number] = 'info';
 }
 
-/** The settings of one process, checked. Durations are in seconds. */
+/** The settings of one process, checked. Durations are in seconds, except where the name says milliseconds. */
 export class AppConfig {
   readonly port: number;
   readonly host: string;
   readonly isProduction: boolean;
   readonly databaseUrl?: string;
   readonly databasePoolSize: number;
+  readonly requestTimeoutMs: number;
   readonly dataDir: string;
   readonly jwtSecret?: string;
   readonly jwtTtlSeconds: number;
@@ -141,6 +148,7 @@ export class AppConfig {
     this.isProduction = env.NODE_ENV === 'production';
     this.databaseUrl = env.DATABASE_URL;
     this.databasePoolSize = env.DATABASE_POOL_SIZE;
+    this.requestTimeoutMs = env.REQUEST_TIMEOUT_SECONDS * 1000;
     this.dataDir = env.DATA_DIR;
     this.jwtSecret = env.JWT_SECRET;
     this.jwtTtlSeconds = env.JWT_TTL_SECONDS;

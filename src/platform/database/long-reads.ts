@@ -5,6 +5,7 @@ import { AppConfig } from '../config/app-config';
 import { Overloaded } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 import { Metrics } from '../metrics/metrics';
+import { until } from './deadline';
 import { TransactionRunner } from './transaction-runner';
 
 /** So many at a time in one process: most connections of the pool are for requests that take milliseconds. */
@@ -13,6 +14,8 @@ const MOST_WAITING = 100;
 /** The whole of it, with the wait for its turn. */
 const LONGEST_MS = 5 * 60_000;
 const PROGRESS_MS = 2_000;
+/** So long a server may take to end what it was told to, before the connection is cut. */
+const GRACE_MS = 2_000;
 
 export interface LongRead {
   /** What it is called in the log. */
@@ -58,7 +61,8 @@ export class LongReads {
     const state = (): object => ({ read: read.name, ms: Math.round(performance.now() - startedAt) });
     const timer = setInterval(() => log.info(state(), 'a long read is under way'), PROGRESS_MS);
     try {
-      return await this.transactions.read((manager) => this.query<Row>(manager, read));
+      const deadline = performance.now() + LONGEST_MS + GRACE_MS;
+      return await until(deadline, () => this.transactions.read((manager) => this.query<Row>(manager, read)));
     } catch (error) {
       if (!read.signal.aborted) {
         throw error;
@@ -81,7 +85,7 @@ export class LongReads {
     const stopCancelling = this.cancelOnAbort(signal, session!.pid);
     let rows: Row[];
     try {
-      rows = await manager.query<Row[]>(patient(sql));
+      rows = await manager.query<Row[]>(sql);
     } finally {
       await stopCancelling();
     }
@@ -110,10 +114,4 @@ export class LongReads {
       await Promise.allSettled([cancelling]);
     };
   }
-}
-
-/** The driver gives a server up that does not answer in time: this statement may take longer than others. */
-function patient(text: string): string {
-  // TypeORM hands on to the driver what it is given, and the driver takes a limit with the text.
-  return { text, query_timeout: LONGEST_MS + 2_000 } as unknown as string;
 }

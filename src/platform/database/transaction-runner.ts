@@ -1,13 +1,13 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
+import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
 import { Metrics } from '../metrics/metrics';
+import { Connections } from './connections';
 import { databaseFailureOf } from './database-errors';
+import { currentDeadline, isInTransaction, untilInTransaction } from './deadline';
 import { together } from './together';
-import { isPoolExhausted } from './typeorm-options';
 import type { Tx } from './tx';
 
 const MAX_TRIES = 3;
@@ -52,28 +52,31 @@ export function commitWith(tx: Tx, statements: readonly Promise<unknown>[]): voi
   lastStatements.set(tx, last);
 }
 
-/** The only place where a connection is taken, and a transaction opened that writes. */
+/** The only place where a transaction is opened that writes. */
 @Injectable()
 export class TransactionRunner {
-  private readonly running = new AsyncLocalStorage<true>();
+  readonly connections: Connections;
 
   constructor(
-    @InjectDataSource() private readonly dataSource: DataSource,
+    @InjectDataSource() dataSource: DataSource,
     private readonly metrics: Metrics,
-  ) {}
+  ) {
+    this.connections = new Connections(dataSource);
+  }
 
   /**
    * Runs `work` in one transaction: commits what it returns, rolls back what it throws. After a deadlock, a
    * serialization failure or a `StaleRead` the whole work runs again in a new transaction, three times in all,
-   * so it must have no effect outside the database.
+   * so it must have no effect outside the database. At the deadline of the request its connection is cut.
    * @throws Overloaded if a lock, a statement or the pool timed out, DatabaseUnavailable if the connection is lost,
    *   OutcomeUnknown if it is lost during COMMIT
    */
   async run<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    if (this.running.getStore()) {
+    if (isInTransaction()) {
       throw new Error('A transaction is open already: pass its tx on');
     }
-    return this.running.run(true, () => this.runWithRetries(work));
+    const deadline = currentDeadline();
+    return untilInTransaction(deadline, () => this.runWithRetries(work, deadline));
   }
 
   /**
@@ -81,21 +84,22 @@ export class TransactionRunner {
    * @throws Overloaded, DatabaseUnavailable as `run` does
    */
   async read<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    const runner = await this.connect();
+    const connection = await this.connections.take(currentDeadline());
+    let result: T;
     try {
-      const result = await work(runner.manager);
-      await runner.release();
-      return result;
+      result = await work(connection.runner.manager);
     } catch (error) {
-      await giveUp(runner, error);
+      await connection.giveUp(error);
       throw toDomainError(error);
     }
+    await connection.release();
+    return result;
   }
 
-  private async runWithRetries<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+  private async runWithRetries<T>(work: (tx: Tx) => Promise<T>, deadline: number): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.runOnce(work);
+        return await this.runOnce(work, deadline);
       } catch (error) {
         if (attempt === MAX_TRIES || !isWorthAnotherTry(error)) {
           throw toDomainError(error);
@@ -106,34 +110,21 @@ export class TransactionRunner {
     }
   }
 
-  private async runOnce<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    const runner = await this.connect();
-    const result = await this.commitWork(runner, work);
-    afterCommits.get(runner.manager)?.forEach((effect) => effect());
-    return result;
-  }
-
-  private async commitWork<T>(runner: QueryRunner, work: (tx: Tx) => Promise<T>): Promise<T> {
+  private async runOnce<T>(work: (tx: Tx) => Promise<T>, deadline: number): Promise<T> {
+    const connection = await this.connections.take(deadline);
+    const { runner } = connection;
+    let result: T;
     try {
       await begin(runner);
-      const result = await work(runner.manager as Tx);
+      result = await work(runner.manager as Tx);
       await commit(runner);
-      await runner.release();
-      return result;
     } catch (error) {
-      await giveUp(runner, error);
+      await connection.giveUp(error);
       throw error;
     }
-  }
-
-  private async connect(): Promise<QueryRunner> {
-    const runner = this.dataSource.createQueryRunner();
-    try {
-      await runner.connect();
-      return runner;
-    } catch (error) {
-      throw isPoolExhausted(this.dataSource) ? new PoolExhausted(error) : new DatabaseUnavailable(error);
-    }
+    await connection.release();
+    afterCommits.get(runner.manager)?.forEach((effect) => effect());
+    return result;
   }
 }
 
@@ -168,29 +159,6 @@ async function commit(runner: QueryRunner): Promise<void> {
 /** When every statement is on the wire that TypeORM was given, some promises away from the driver. */
 function sent(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
-}
-
-/**
- * Rolls back what was begun and gives the connection back to the pool; but one that broke or does not answer is thrown
- * away, and the transaction with it: whoever got it next would wait for it as well.
- */
-async function giveUp(runner: QueryRunner, reason: unknown): Promise<void> {
-  const isBroken = reason instanceof OutcomeUnknown || databaseFailureOf(reason) === 'unavailable';
-  try {
-    if (!isBroken && runner.isTransactionActive) {
-      await runner.rollbackTransaction();
-    }
-  } catch {
-    await discard(runner);
-    return;
-  }
-  await (isBroken ? discard(runner) : runner.release());
-}
-
-/** TypeORM keeps this to itself: only a connection released with an error leaves the pool. */
-function discard(runner: QueryRunner): Promise<void> {
-  const postgres = runner as unknown as { releasePostgresConnection(error: Error): Promise<void> };
-  return postgres.releasePostgresConnection(new Error('The connection broke or does not answer'));
 }
 
 function isWorthAnotherTry(error: unknown): boolean {

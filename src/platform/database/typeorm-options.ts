@@ -1,10 +1,14 @@
 import { join } from 'node:path';
-import type { Pool } from 'pg';
+import { Client, type ClientConfig, type Pool } from 'pg';
 import { type DataSource, DefaultNamingStrategy, type DataSourceOptions } from 'typeorm';
 
 export const APPLICATION_NAME = 'holdfast';
 /** How long a request waits for a connection of the pool before it is refused. */
-const POOL_WAIT_MS = 10_000;
+export const LONGEST_POOL_WAIT_MS = 10_000;
+/** When the pool forgets who waits: later, so that whoever it refuses could not connect, and did not only wait. */
+const POOL_MEMORY_MS = LONGEST_POOL_WAIT_MS + 1_000;
+/** How long a server may take to let a new connection in: one that takes longer is away. */
+const LONGEST_CONNECT_MS = 2_000;
 /** How long a statement waits for a lock that another transaction holds. */
 const LOCK_WAIT_MS = 3_000;
 
@@ -12,6 +16,13 @@ const LOCK_WAIT_MS = 3_000;
 class SnakeCaseNames extends DefaultNamingStrategy {
   override columnName(property: string, customName: string | undefined, prefixes: string[]): string {
     return [...prefixes, customName ?? property].map(toSnakeCase).join('_');
+  }
+}
+
+/** The pool has one patience for a connection that is in use and one that is opened; a request has two. */
+class QuickClient extends Client {
+  constructor(config: ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: LONGEST_CONNECT_MS });
   }
 }
 
@@ -27,7 +38,7 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
     migrationsTableName: 'schema_migrations',
     namingStrategy: new SnakeCaseNames(),
     poolSize,
-    connectTimeoutMS: POOL_WAIT_MS,
+    connectTimeoutMS: POOL_MEMORY_MS,
     installExtensions: false,
     logging: false,
     // Statements that are sent without waiting for each other's results share a round trip.
@@ -36,12 +47,13 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
 }
 
 /**
- * The server ends a statement that takes too long; a server that does not even do that is not waited for either. And
- * outside of `TransactionRunner.run`, whose transactions say that they write, nothing can be written or locked.
+ * The server ends a statement that takes too long; one that does not even do that is not waited for past the deadline
+ * of a request. Outside of `TransactionRunner.run`, whose transactions say that they write, nothing can be written or
+ * locked.
  */
 function limits(statementMs: number): object {
   return {
-    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, query_timeout: statementMs + 2_000 },
+    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, Client: QuickClient },
     // A page of a list is read faster than its plan is compiled.
     options: '-c default_transaction_read_only=on -c jit=off',
   };
@@ -56,12 +68,6 @@ export interface PoolUse {
 export function poolUse(dataSource: DataSource): PoolUse {
   const pool = poolOf(dataSource);
   return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
-}
-
-/** Whether a connection could not be had because all of them are in use, not because the server is away. */
-export function isPoolExhausted(dataSource: DataSource): boolean {
-  const pool = poolOf(dataSource);
-  return pool.totalCount >= pool.options.max && pool.idleCount === 0;
 }
 
 function poolOf(dataSource: DataSource): Pool {

@@ -212,6 +212,9 @@ export class DatabaseUnavailable extends DomainError {
   }
 }
 
+/** No connection could be opened, so nobody else would get one either. */
+export class CannotConnect extends DatabaseUnavailable {}
+
 /** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
 export class OutcomeUnknown extends DomainError {
   readonly code = 'internal_error';

@@ -123,9 +123,10 @@ export const PROBLEMS = {
   internal_error: {
     status: 500,
     title: 'Something went wrong on our side',
-    meaning: 'An error that the service did not expect. Its log has the details under this `request_id`.',
+    meaning:
+      'An error that the service did not expect, or the connection to the database broke at the moment of COMMIT, so that nobody knows whether the request took effect: then `detail` says so. The log has more under this `request_id`.',
     remedy:
-      'Repeat the request with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
+      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. Without a key, and for a PATCH, read what is there before you ask again. If it fails again, report the `request_id`.',
   },
   overloaded: {
     status: 503,

@@ -1,5 +1,6 @@
 import { calm, contexts, outcomes, Workshop } from '../../../test/support/workshop';
-import { Overloaded } from '../errors/domain-errors';
+import { CannotConnect, DatabaseUnavailable, Overloaded } from '../errors/domain-errors';
+import { until } from '../database/deadline';
 import { log } from '../logging/logger';
 
 const LONGEST_WAIT_MS = 10_000;
@@ -111,6 +112,50 @@ describe('The queue of a group commit', () => {
     } finally {
       clock.mockRestore();
     }
+  });
+});
+
+describe('The deadline of a request', () => {
+  it('leaves it two thirds of its time to wait: then it is refused, though the batch before it has not ended', async () => {
+    const shop = new Workshop();
+    const startedAt = performance.now();
+    const first = await until(startedAt + 300, () => shop.begin('a1'));
+    const hurried = until(startedAt + 300, () => shop.submitJob('a2'));
+    const patient = shop.submitJob('a3');
+    expect(await outcomes([hurried])).toEqual([expect.any(Overloaded)]);
+    expect(performance.now() - startedAt).toBeLessThan(300);
+    expect([await shop.refusals(), shop.groupCommit.length]).toEqual([1, 1]);
+    first.finish();
+    await calm();
+    shop.batches[1]!.finish();
+    expect([shop.given, await patient]).toEqual([[['a1'], ['a3']], 'a3']);
+  });
+
+  it('is that of its batch, if it is the most urgent of it', async () => {
+    const shop = new Workshop();
+    const first = await shop.begin('a1');
+    const urgent = performance.now() + 5_000;
+    void shop.submit('a2');
+    void until(urgent, () => shop.submitJob('a3'));
+    first.finish();
+    await calm();
+    expect(shop.batches[1]!.deadline).toBe(urgent);
+    expect(shop.batches[0]!.deadline).toBeGreaterThan(urgent);
+  });
+});
+
+describe('A batch that could open no connection', () => {
+  it('is not tried again, and those who wait are not kept waiting to find out the same', async () => {
+    const shop = new Workshop();
+    const first = await shop.begin('a1');
+    const waiting = shop.submit('a2', 'a3');
+    first.fail(new CannotConnect());
+    expect(await outcomes(waiting)).toEqual(waiting.map(() => expect.any(CannotConnect)));
+    expect([shop.given, shop.groupCommit.length]).toEqual([[['a1']], 0]);
+    const next = await shop.begin('a4');
+    next.fail(new DatabaseUnavailable());
+    await calm();
+    expect(shop.given).toEqual([['a1'], ['a4'], ['a4']]);
   });
 });
 

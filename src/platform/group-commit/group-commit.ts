@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
+import { currentDeadline, until } from '../database/deadline';
+import { CannotConnect, DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
 
@@ -11,8 +12,8 @@ const MAX_LANES = 1000;
 const MAX_BATCHES = 2;
 /** Requests of all lanes that may wait, as a multiple of what one lane may have. */
 const TOTAL_LANES_FULL = 4;
-/** Past this a request is refused instead of taken into a batch: its caller has given up, or soon will. */
-const LONGEST_WAIT_MS = 10_000;
+/** The part of the time up to its deadline that a request may wait; the rest is for its batch. */
+const WAITING_SHARE = 2 / 3;
 
 const ANSWERS_AT_ONCE = 4;
 
@@ -43,6 +44,9 @@ export type BatchWork<J, Result> = (jobs: readonly J[], mode: BatchMode) => Prom
 interface Waiting<J, Result> {
   readonly job: J;
   readonly since: number;
+  /** Past this it is refused: its batch would have no time left. */
+  readonly patientUntil: number;
+  readonly deadline: number;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -58,6 +62,7 @@ export class GroupCommit<J extends Job, Result> {
   private readonly busy = new Set<string>();
   private underWay = 0;
   private isScheduled = false;
+  private refusing: NodeJS.Timeout | undefined;
   // A batch is nobody's: what it runs in must not be the context of the request that happened to start it.
   private readonly outside = new AsyncResource('GroupCommit');
 
@@ -80,11 +85,29 @@ export class GroupCommit<J extends Job, Result> {
       this.metrics.overloadRefusals.inc();
       return Promise.reject(new Overloaded());
     }
+    const [since, deadline] = [performance.now(), currentDeadline()];
+    const patientUntil = since + (deadline - since) * WAITING_SHARE;
     return new Promise((resolve, reject) => {
-      this.waiting.push({ job, since: performance.now(), resolve, reject });
+      this.waiting.push({ job, since, patientUntil, deadline, resolve, reject });
       this.count(job, 1);
+      this.refuseInTime();
       this.schedule();
     });
+  }
+
+  /** A batch may take long, and those who wait for it are not to learn only then that they have waited too long. */
+  private refuseInTime(): void {
+    const [oldest] = this.waiting;
+    if (oldest && !this.refusing) {
+      const refuse = (): void => {
+        this.refusing = undefined;
+        const late = new Set(this.waiting.filter((one) => !this.isWorthDoing(one)));
+        late.forEach(({ job }) => this.count(job, -1));
+        this.waiting = this.waiting.filter((one) => !late.has(one));
+        this.refuseInTime();
+      };
+      this.refusing = setTimeout(refuse, Math.max(1, oldest.patientUntil - performance.now())).unref();
+    }
   }
 
   private isFull({ lanes }: J): boolean {
@@ -153,8 +176,8 @@ export class GroupCommit<J extends Job, Result> {
     return batch;
   }
 
-  private isWorthDoing({ job, since, reject }: Waiting<J, Result>): boolean {
-    const isLate = performance.now() - since > LONGEST_WAIT_MS;
+  private isWorthDoing({ job, patientUntil, reject }: Waiting<J, Result>): boolean {
+    const isLate = performance.now() > patientUntil;
     if (isLate || job.isAbandoned()) {
       this.metrics.overloadRefusals.inc(Number(isLate));
       reject(new Overloaded());
@@ -170,7 +193,9 @@ export class GroupCommit<J extends Job, Result> {
     lanes.forEach((lane) => this.busy.add(lane));
     this.metrics.batchSize.observe(batch.length);
     batch.forEach(({ since }) => this.metrics.queueWait.observe((startedAt - since) / 1000));
-    await this.settle(batch, { isPatient: true });
+    // The deadline of the most urgent of them: what one may not wait for any longer, the others can ask for again.
+    const deadline = Math.min(...batch.map((waiting) => waiting.deadline));
+    await until(deadline, () => this.settle(batch, { isPatient: true }));
     this.metrics.batchDuration.observe((performance.now() - startedAt) / 1000);
     lanes.forEach((lane) => this.busy.delete(lane));
     this.underWay -= 1;
@@ -188,6 +213,9 @@ export class GroupCommit<J extends Job, Result> {
           batch,
           batch.map(() => ({ error })),
         );
+        if (error instanceof CannotConnect) {
+          this.refuseAll(error);
+        }
         return;
       }
       log.warn({ err: error, requests: batch.length }, 'a batch failed; trying it again in halves');
@@ -204,10 +232,17 @@ export class GroupCommit<J extends Job, Result> {
 
   /** If it was only one connection that broke, there are others. */
   private onceMore(jobs: J[], mode: BatchMode, error: unknown): Promise<Verdict<Result>[]> {
-    if (error instanceof DatabaseUnavailable) {
+    if (error instanceof DatabaseUnavailable && !(error instanceof CannotConnect)) {
       return this.work(jobs, mode);
     }
     throw error;
+  }
+
+  /** Their batches would only find out the same, one after the other. */
+  private refuseAll(error: CannotConnect): void {
+    this.waiting.forEach(({ reject }) => reject(error));
+    this.waiting = [];
+    this.waitingIn.clear();
   }
 }
 

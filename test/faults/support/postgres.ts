@@ -1,0 +1,155 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { type Cluster, openCluster, SUPERUSER } from '../../../src/platform/embedded-postgres/cluster';
+import { joinOrLaunch } from '../../../src/platform/embedded-postgres/join';
+import { isServerOf, type Server } from '../../../src/platform/embedded-postgres/lock';
+import { type Settings, stopServer } from '../../../src/platform/embedded-postgres/server';
+import { until } from '../../support/race';
+
+const DATABASE = 'holdfast';
+
+/** A PostgreSQL server of our own, with its default durability, to which everything may happen. */
+export class Postgres {
+  private constructor(
+    private readonly folder: string,
+    private readonly cluster: Cluster,
+    private readonly settings: Settings,
+    private server: Server,
+  ) {}
+
+  static async start(settings: Settings = {}): Promise<Postgres> {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-faults-'));
+    const cluster = await openCluster(folder);
+    const postgres = new Postgres(folder, cluster, settings, await launch(cluster, settings));
+    await postgres.query(`CREATE DATABASE ${DATABASE}`, [], 'postgres');
+    return postgres;
+  }
+
+  get url(): string {
+    return this.urlOf(DATABASE);
+  }
+
+  /** The files of the cluster. */
+  get dir(): string {
+    return this.cluster.dir;
+  }
+
+  /** On a connection of its own, past the service. */
+  async query<Row extends object>(sql: string, values: unknown[] = [], database = DATABASE): Promise<Row[]> {
+    return this.session(async (client) => (await client.query<Row>(sql, values)).rows, database);
+  }
+
+  async session<T>(work: (client: Client) => Promise<T>, database = DATABASE): Promise<T> {
+    const client = new Client({ connectionString: this.urlOf(database), application_name: 'faults' });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Every process of it at once, as when the machine loses its power. */
+  async kill(): Promise<void> {
+    signal(await this.processes(), 'SIGKILL');
+    await this.untilGone();
+  }
+
+  /** Without a checkpoint and without a goodbye to its clients. */
+  async stopImmediately(): Promise<void> {
+    signal([this.server.pid], 'SIGQUIT');
+    await this.untilGone();
+  }
+
+  /** Starts it again, on the same port. */
+  async comeBack(): Promise<void> {
+    this.server = await launch(this.cluster, this.settings, this.server.port);
+  }
+
+  /** It keeps its connections, and the kernel takes new ones for it, but nothing is answered. */
+  async freeze(): Promise<void> {
+    // The first of them would start others.
+    signal([this.server.pid], 'SIGSTOP');
+    signal(await this.processes(), 'SIGSTOP');
+  }
+
+  async thaw(): Promise<void> {
+    signal(await this.processes(), 'SIGCONT');
+  }
+
+  /** Kills one of the service's sessions; then PostgreSQL ends all others too, and recovers as after a crash. */
+  async killSession(): Promise<void> {
+    const [session] = await this.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast' ORDER BY state LIMIT 1`,
+    );
+    signal([session!.pid], 'SIGKILL');
+    const find = 'SELECT FROM pg_stat_activity WHERE pid = $1';
+    const isOver = (): Promise<boolean> => this.query(find, [session!.pid]).then((rows) => rows.length === 0);
+    await until(() => isOver().catch(() => false), 'it has recovered', 30);
+  }
+
+  /** Ends all sessions of the service, whose pools then are empty. */
+  async endSessions(): Promise<void> {
+    await this.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`);
+    await until(async () => (await this.sessions()).length === 0, 'the service has no session');
+  }
+
+  /** What the service's sessions do at the moment. */
+  sessions(): Promise<{ name: string; state: string; wait: string | null }[]> {
+    return this.query(
+      `SELECT application_name AS name, state, wait_event_type AS wait FROM pg_stat_activity
+       WHERE application_name LIKE 'holdfast%'`,
+    );
+  }
+
+  async end(): Promise<void> {
+    await this.thaw();
+    await stopServer(this.cluster, this.server);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private urlOf(database: string): string {
+    return `postgres://${SUPERUSER}:${this.cluster.password}@127.0.0.1:${this.server.port}/${database}`;
+  }
+
+  private async untilGone(): Promise<void> {
+    await until(async () => !(await isServerOf(this.server.pid, this.cluster.dir)), 'the server is gone');
+  }
+
+  private async processes(): Promise<number[]> {
+    const children = await childrenOf(this.server.pid);
+    return (await isServerOf(this.server.pid, this.cluster.dir)) ? [this.server.pid, ...children] : children;
+  }
+}
+
+async function launch(cluster: Cluster, settings: Settings, port?: number): Promise<Server> {
+  const { server, presence } = await joinOrLaunch(cluster, settings, port);
+  await presence.end();
+  return server;
+}
+
+/** Some of them may have ended since they were listed. */
+function signal(pids: number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') {
+        throw error;
+      }
+    }
+  }
+}
+
+/** Each session of PostgreSQL is a process group of its own, so they are found one by one. */
+async function childrenOf(parent: number): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
+  // The name of the program stands in parentheses and may contain anything; the parent is the second word after it.
+  return pids
+    .filter((_, index) => Number(stats[index]!.slice(stats[index]!.lastIndexOf(')')).split(' ')[2]) === parent)
+    .map(Number);
+}
