@@ -8,6 +8,8 @@ import { secureHeaders } from './platform/http/security-headers';
 import { NestLogger } from './platform/logging/logger';
 import { Metrics } from './platform/metrics/metrics';
 import { AccessTokens } from './platform/security/access-tokens';
+import { authenticationBy } from './platform/security/authentication';
+import { ExternalTokens } from './platform/security/external-tokens';
 import { limitRates } from './platform/security/rate-limit';
 import type { Secrets } from './platform/security/secrets';
 
@@ -22,9 +24,14 @@ export async function createApp(
   { config, databaseUrl, secrets }: AppParts,
   options: AppOptions,
 ): Promise<NestFastifyApplication> {
-  const tokens = new AccessTokens(secrets.jwtSecret, config.jwtTtlSeconds);
+  const tokens = new AccessTokens(secrets.jwtSecret, config.jwtTtlSeconds, {
+    previousSecret: secrets.previousJwtSecret,
+    issuer: config.jwtIssuer,
+    audience: config.jwtAudience,
+  });
+  const external = config.externalIssuer && new ExternalTokens(config.externalIssuer);
   const metrics = new Metrics();
-  const server = createHttpServer(config, tokens, metrics);
+  const server = createHttpServer(config, authenticationBy(tokens, external), metrics);
   secureHeaders(server);
   await limitRates(server, config);
   const app = await NestFactory.create<NestFastifyApplication>(

@@ -51,7 +51,7 @@ export class UserResponse {
 }
 
 export class TokenResponse {
-  @ApiProperty({ description: 'A JWT with `sub` (the user id), `role` and `exp`.' })
+  @ApiProperty({ description: 'A JWT with `sub` (the user id), `role`, `exp`, `iss` and `aud`.' })
   access_token!: string;
 
   @ApiProperty({ enum: ['Bearer'] })

@@ -16,7 +16,7 @@ export class TokenGuard implements CanActivate {
       context.getClass(),
     ]);
     if (!isPublic && !actorOf(context)) {
-      throw new Unauthenticated();
+      throw requestOf(context).authenticationFailure ?? new Unauthenticated();
     }
     return true;
   }
@@ -40,5 +40,9 @@ export class RolesGuard implements CanActivate {
 }
 
 function actorOf(context: ExecutionContext): FastifyRequest['actor'] {
-  return context.switchToHttp().getRequest<FastifyRequest>().actor;
+  return requestOf(context).actor;
+}
+
+function requestOf(context: ExecutionContext): FastifyRequest {
+  return context.switchToHttp().getRequest<FastifyRequest>();
 }

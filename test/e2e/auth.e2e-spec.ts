@@ -204,7 +204,7 @@ describe('A token', () => {
     await other.close();
     const payload = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
     expect([seconds, payload.exp - payload.iat]).toEqual([120, 120]);
-    expect(Object.keys(payload).sort()).toEqual(['exp', 'iat', 'role', 'sub']);
+    expect(Object.keys(payload).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'role', 'sub']);
   });
 });
 

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/platform/config/app-config';
 import { log } from '../../src/platform/logging/logger';
 import { AccessTokens } from '../../src/platform/security/access-tokens';
 import type { Role } from '../../src/platform/security/actor';
-import { Secrets } from '../../src/platform/security/secrets';
+import { loadSecrets } from '../../src/platform/security/secrets';
 import { Api } from './api';
 import { createDatabase, type TestDatabase } from './database';
 
@@ -41,10 +41,11 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
   };
   const config = loadConfig({ ...defaults, ...settings, PORT: '0', DATABASE_URL: own.url });
   log.level = config.logLevel;
-  const app = await createApp({ config, databaseUrl: own.url, secrets: new Secrets(JWT_SECRET) }, { cronJobs: false });
+  const secrets = await loadSecrets(config);
+  const app = await createApp({ config, databaseUrl: own.url, secrets }, { cronJobs: false });
   await app.listen(0, '127.0.0.1');
   const url = await app.getUrl();
-  const tokens = new AccessTokens(JWT_SECRET, 3600);
+  const tokens = new AccessTokens(secrets.jwtSecret, 3600);
   const as = (role: Role): Api => {
     const id = randomUUID();
     return new Api(url, { id, token: tokens.sign({ id, role }) });

@@ -13,7 +13,11 @@ const DEFAULTS = {
   requestTimeoutMs: 15_000,
   dataDir: '.data',
   jwtSecret: undefined,
+  jwtSecretPrevious: undefined,
   jwtTtlSeconds: 3600,
+  jwtIssuer: undefined,
+  jwtAudience: undefined,
+  externalIssuer: undefined,
   adminEmail: undefined,
   adminPassword: undefined,
   reservationTtlSeconds: 600,
@@ -34,6 +38,9 @@ const VARIABLES: Record<string, { good: string; field: string; value: unknown }>
   REQUEST_TIMEOUT_SECONDS: { good: '60', field: 'requestTimeoutMs', value: 60_000 },
   DATA_DIR: { good: '/var/holdfast', field: 'dataDir', value: '/var/holdfast' },
   JWT_SECRET: { good: SECRET, field: 'jwtSecret', value: SECRET },
+  JWT_SECRET_PREVIOUS: { good: SECRET, field: 'jwtSecretPrevious', value: SECRET },
+  JWT_ISSUER: { good: 'shop', field: 'jwtIssuer', value: 'shop' },
+  JWT_AUDIENCE: { good: 'stock', field: 'jwtAudience', value: 'stock' },
   JWT_TTL_SECONDS: { good: '60', field: 'jwtTtlSeconds', value: 60 },
   ADMIN_EMAIL: { good: 'boss@example.com', field: 'adminEmail', value: 'boss@example.com' },
   ADMIN_PASSWORD: { good: 'twelve chars', field: 'adminPassword', value: 'twelve chars' },
@@ -53,7 +60,8 @@ describe('Configuration', () => {
   });
 
   it('counts an empty value as unset', () => {
-    const empty = Object.fromEntries([...Object.keys(VARIABLES), 'NODE_ENV'].map((name) => [name, '']));
+    const others = ['NODE_ENV', 'AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'];
+    const empty = Object.fromEntries([...Object.keys(VARIABLES), ...others].map((name) => [name, '']));
     expect({ ...loadConfig(empty) }).toEqual(DEFAULTS);
   });
 
@@ -81,6 +89,7 @@ describe('Configuration', () => {
     ],
     ['DATABASE_POOL_SIZE', ['0', '-1', '1001', 'ten']],
     ['JWT_SECRET', ['x'.repeat(31)]],
+    ['JWT_SECRET_PREVIOUS', ['x'.repeat(31)]],
     ['JWT_TTL_SECONDS', ['0', '-5', 'an hour']],
     ['ADMIN_EMAIL', ['admin', 'a@b']],
     ['ADMIN_PASSWORD', ['x'.repeat(11), 'x'.repeat(129)]],
@@ -104,7 +113,7 @@ describe('Configuration', () => {
   });
 
   it('repeats no secret in a message', () => {
-    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD', 'DATABASE_URL']) {
+    for (const name of ['JWT_SECRET', 'JWT_SECRET_PREVIOUS', 'ADMIN_PASSWORD', 'DATABASE_URL', 'AUTH_JWKS_URL']) {
       expect(refusalOf({ [name]: 'geheim' }).message).not.toContain('geheim');
     }
   });
@@ -114,6 +123,46 @@ describe('Configuration', () => {
     expect(loadConfig(production)).toMatchObject({ isProduction: true, databaseUrl: DATABASE_URL, jwtSecret: SECRET });
     expect(refusalOf({ ...production, DATABASE_URL: '' }).message).toContain('DATABASE_URL');
     expect(refusalOf({ ...production, JWT_SECRET: undefined }).message).toContain('JWT_SECRET');
+  });
+
+  describe('of an external issuer', () => {
+    const ISSUER = {
+      AUTH_JWKS_URL: 'https://idp.example/keys',
+      AUTH_ISSUER: 'https://idp.example',
+      AUTH_AUDIENCE: 'stock',
+    };
+    const read = { jwksUrl: ISSUER.AUTH_JWKS_URL, issuer: ISSUER.AUTH_ISSUER, audience: 'stock' };
+
+    it('is read as one', () => {
+      expect({ ...loadConfig(ISSUER) }).toEqual({ ...DEFAULTS, externalIssuer: read });
+    });
+
+    it.each(['http://localhost:8080/keys', 'http://127.0.0.1/keys', 'http://[::1]:8080/keys'])(
+      'may be this machine without TLS: %s',
+      (jwksUrl) => {
+        expect(loadConfig({ ...ISSUER, AUTH_JWKS_URL: jwksUrl }).externalIssuer).toEqual({ ...read, jwksUrl });
+      },
+    );
+
+    it.each([
+      'keys',
+      'http://idp.example/keys',
+      'http://localhost.idp.example/keys',
+      'ftp://idp.example/keys',
+      'file:///keys',
+      'https://user:geheim@idp.example/keys',
+      'https://geheim@idp.example/keys',
+    ])('may be asked by TLS only, and without a password: not at %s', (jwksUrl) => {
+      const { message } = refusalOf({ ...ISSUER, AUTH_JWKS_URL: jwksUrl });
+      expect(message).toMatch(/^AUTH_JWKS_URL must be an https:\/\/ address[^\n]*$/);
+      expect(message).not.toContain('geheim');
+    });
+
+    it.each(Object.keys(ISSUER))('is refused in one line without %s, and with it alone', (name) => {
+      for (const half of [{ ...ISSUER, [name]: '' }, { [name]: ISSUER[name as keyof typeof ISSUER] }]) {
+        expect(refusalOf(half).message).toMatch(new RegExp(`^[^\\n]*\\b${name}\\b[^\\n]*$`));
+      }
+    });
   });
 
   it('declares the sweep with the same schedule', () => {

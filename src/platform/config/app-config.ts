@@ -15,6 +15,7 @@ import {
   validateSync,
 } from 'class-validator';
 import { CronTime } from 'cron';
+import { type ExternalIssuer, isJwksUrl } from './external-issuer';
 
 /** A setting that is missing or wrong. The message is one line that names the variable and the rule. */
 export class ConfigurationError extends Error {}
@@ -62,10 +63,40 @@ class Environment {
   @MinLength(32, { message: 'JWT_SECRET must have 32 characters or more, and in production it must be set' })
   JWT_SECRET?: string;
 
+  @IsOptional()
+  @MinLength(32)
+  JWT_SECRET_PREVIOUS?: string;
+
   @IsInt()
   @Min(1)
   @Max(31_536_000)
   JWT_TTL_SECONDS = 3600;
+
+  @IsOptional()
+  @IsString()
+  JWT_ISSUER?: string;
+
+  @IsOptional()
+  @IsString()
+  JWT_AUDIENCE?: string;
+
+  @IsOptional()
+  @ValidateBy({
+    name: 'isJwksUrl',
+    validator: {
+      validate: isJwksUrl,
+      defaultMessage: () => '$property must be an https:// address without a password; http:// only for localhost',
+    },
+  })
+  AUTH_JWKS_URL?: string;
+
+  @IsOptional()
+  @IsString()
+  AUTH_ISSUER?: string;
+
+  @IsOptional()
+  @IsString()
+  AUTH_AUDIENCE?: string;
 
   @IsOptional()
   @IsEmail()
@@ -130,7 +161,11 @@ export class AppConfig {
   readonly requestTimeoutMs: number;
   readonly dataDir: string;
   readonly jwtSecret?: string;
+  readonly jwtSecretPrevious?: string;
   readonly jwtTtlSeconds: number;
+  readonly jwtIssuer?: string;
+  readonly jwtAudience?: string;
+  readonly externalIssuer?: ExternalIssuer;
   readonly adminEmail?: string;
   readonly adminPassword?: string;
   readonly reservationTtlSeconds: number;
@@ -151,7 +186,11 @@ export class AppConfig {
     this.requestTimeoutMs = env.REQUEST_TIMEOUT_SECONDS * 1000;
     this.dataDir = env.DATA_DIR;
     this.jwtSecret = env.JWT_SECRET;
+    this.jwtSecretPrevious = env.JWT_SECRET_PREVIOUS;
     this.jwtTtlSeconds = env.JWT_TTL_SECONDS;
+    this.jwtIssuer = env.JWT_ISSUER;
+    this.jwtAudience = env.JWT_AUDIENCE;
+    this.externalIssuer = externalIssuerIn(env);
     this.adminEmail = env.ADMIN_EMAIL;
     this.adminPassword = env.ADMIN_PASSWORD;
     this.reservationTtlSeconds = env.RESERVATION_TTL_SECONDS;
@@ -185,6 +224,17 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
 
 function isDatabaseUrl(value: unknown): boolean {
   return typeof value === 'string' && /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value);
+}
+
+function externalIssuerIn(env: Environment): ExternalIssuer | undefined {
+  const { AUTH_JWKS_URL: jwksUrl, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = env;
+  if (jwksUrl !== undefined && issuer !== undefined && audience !== undefined) {
+    return { jwksUrl, issuer, audience };
+  }
+  if (jwksUrl !== undefined || issuer !== undefined || audience !== undefined) {
+    throw new ConfigurationError('AUTH_JWKS_URL, AUTH_ISSUER and AUTH_AUDIENCE must be set together');
+  }
+  return undefined;
 }
 
 /** What the sweep's @Cron is declared with: decorators are evaluated before any configuration object exists. */

@@ -215,6 +215,16 @@ export class DatabaseUnavailable extends DomainError {
 /** No connection could be opened, so nobody else would get one either. */
 export class CannotConnect extends DatabaseUnavailable {}
 
+/** Whether the token is good is not known, so a 401 would send away somebody who may be right. */
+export class IssuerUnavailable extends DomainError {
+  readonly code = 'issuer_unavailable';
+  override readonly headers = { 'Retry-After': '5' };
+
+  constructor() {
+    super("The keys of the token's issuer cannot be fetched at the moment; nothing was changed");
+  }
+}
+
 /** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
 export class OutcomeUnknown extends DomainError {
   readonly code = 'internal_error';

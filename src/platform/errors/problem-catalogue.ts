@@ -140,6 +140,13 @@ export const PROBLEMS = {
     meaning: 'The service runs, but its database does not answer. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
+  issuer_unavailable: {
+    status: 503,
+    title: 'The token cannot be checked',
+    meaning:
+      'The token is of an external issuer, signed with a key that is not known here, and the issuer does not hand out its keys. Nothing was changed.',
+    remedy: 'Repeat the request after the seconds given by `Retry-After`.',
+  },
 } as const satisfies Record<string, Problem>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

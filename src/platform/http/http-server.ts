@@ -14,8 +14,8 @@ import { PROBLEMS } from '../errors/problem-catalogue';
 import { toDomainError } from '../errors/problem.filter';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
-import { actorName } from '../security/actor';
-import type { AccessTokens } from '../security/access-tokens';
+import { actorName, type UserActor } from '../security/actor';
+import type { Authenticate } from '../security/authentication';
 import { wrapAnswers } from './envelope';
 import { refuseOtherMethods } from './method-not-allowed';
 
@@ -23,6 +23,7 @@ const BODY_LIMIT_BYTES = 256 * 1024;
 const MAX_PARAMETER_LENGTH = 200;
 /** How often Node looks for requests that take too long to arrive; its own 30 s would double the time that they have. */
 const ARRIVAL_CHECK_MS = 1_000;
+const REFUSALS = new Set([401, 403, 429]);
 const BAD_URL = new ValidationFailed({ field: 'path', message: 'path must be a well-formed, percent-encoded URL' });
 
 declare module 'fastify' {
@@ -41,7 +42,7 @@ declare module 'fastify' {
  * The HTTP server below Nest: it gives every request its id and its context before anything else can fail, knows the
  * caller before the rate limit counts, reads JSON bodies, and writes one log line and one measurement per request.
  */
-export function createHttpServer(config: AppConfig, tokens: AccessTokens, metrics: Metrics): FastifyInstance {
+export function createHttpServer(config: AppConfig, authenticate: Authenticate, metrics: Metrics): FastifyInstance {
   const server = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: config.requestTimeoutMs,
@@ -66,7 +67,7 @@ export function createHttpServer(config: AppConfig, tokens: AccessTokens, metric
       headersTimeout: config.requestTimeoutMs,
     },
   });
-  openContexts(server, tokens, config);
+  openContexts(server, authenticate, config);
   readJsonBodies(server);
   wrapAnswers(server);
   refuseOtherMethods(server);
@@ -85,15 +86,29 @@ function requestIdFrom(header: string | string[] | undefined): string {
   return typeof header === 'string' && isUUID(header) ? header.toLowerCase() : uuidv7();
 }
 
-function openContexts(server: FastifyInstance, tokens: AccessTokens, { requestTimeoutMs }: AppConfig): void {
+function openContexts(server: FastifyInstance, authenticate: Authenticate, { requestTimeoutMs }: AppConfig): void {
   const cls = ClsServiceManager.getClsService<ContextStore>();
   server.decorateRequest('context');
   server.decorateRequest('actor');
+  server.decorateRequest('authenticationFailure');
   server.addHook('onRequest', (request, reply, done) => {
-    request.actor = tokens.userOf(request.headers.authorization);
-    request.context = { requestId: request.id, actor: request.actor };
     void reply.header('X-Request-Id', request.id);
-    cls.runWith(request.context, done);
+    const enter = (actor?: UserActor): void => {
+      request.actor = actor;
+      request.context = { requestId: request.id, actor };
+      cls.runWith(request.context, done);
+    };
+    const caller = authenticate(request.headers.authorization);
+    if (!(caller instanceof Promise)) {
+      enter(caller);
+      return;
+    }
+    // A public route does not mind; the guard of the others throws it.
+    const goOnWithout = (failure: Error): void => {
+      request.authenticationFailure = failure;
+      enter();
+    };
+    void caller.then(enter, goOnWithout);
   });
   // A body arrives in events of its socket, which know nothing of the context: go back into it. Now the request is whole.
   server.addHook('preValidation', (request, _reply, done) =>
@@ -141,7 +156,10 @@ function observe(request: FastifyRequest, reply: FastifyReply, metrics: Metrics)
   const status = reply.statusCode;
   const seconds = reply.elapsedTime / 1000;
   metrics.httpRequestDuration.observe({ method: request.method, route, status }, seconds);
-  log.info({ ...logFields(request), route, status, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+  const ms = Math.round(reply.elapsedTime * 10) / 10;
+  // Who tries what is not for them is looked for by address: they have no name, or a stolen one.
+  const address = REFUSALS.has(status) ? request.ip : undefined;
+  log.info({ ...logFields(request), route, status, ms, address }, 'request');
 }
 
 function logFields(request: FastifyRequest): object {

@@ -77,7 +77,7 @@ function describe(operation: Operation, method: string): void {
     (operation.parameters ??= []).push(IDEMPOTENCY_KEY);
   }
   if (!operation['x-public']) {
-    add(['unauthenticated']);
+    add(['unauthenticated', 'issuer_unavailable']);
     operation.security = [{ bearer: [] }];
   }
   if (operation['x-roles']) {

@@ -7,6 +7,8 @@ const secure = helmet({
   contentSecurityPolicy: {
     directives: {
       defaultSrc: ["'self'"],
+      baseUri: ["'none'"],
+      frameAncestors: ["'none'"],
       scriptSrc: ["'self'"],
       styleSrc: ["'self'", "'unsafe-inline'"],
       fontSrc: ["'self'", 'data:'],
@@ -17,7 +19,10 @@ const secure = helmet({
   },
 });
 
-/** Sets them on every answer. None depends on the request, so Helmet is asked once, not each time. */
+/**
+ * Sets them on every answer; none depends on the request, so Helmet is asked once, not each time. What is answered to
+ * somebody who is signed in is kept by no cache.
+ */
 export function secureHeaders(server: FastifyInstance): void {
   const headers: Record<string, string> = {};
   const recorder = {
@@ -25,8 +30,9 @@ export function secureHeaders(server: FastifyInstance): void {
     removeHeader: () => undefined,
   };
   secure({} as never, recorder as unknown as ServerResponse, () => undefined);
-  server.addHook('onRequest', (_request, reply, done) => {
-    void reply.headers(headers);
+  const privateHeaders = { ...headers, 'Cache-Control': 'no-store' };
+  server.addHook('onRequest', (request, reply, done) => {
+    void reply.headers(request.actor ? privateHeaders : headers);
     done();
   });
 }

@@ -18,6 +18,8 @@ export interface KeyedRequest {
   readonly identity: string;
   /** Equal for two requests that ask the same. */
   readonly fingerprint: string;
+  /** The same under the secret before the present one, while that is still known. */
+  readonly previousFingerprint?: string;
   readonly caller: string;
   readonly method: string;
   readonly path: string;
@@ -71,7 +73,10 @@ export class IdempotencyKeys {
       return undefined;
     }
     const identity = identityOf({ caller, method, path, key });
-    return { identity, fingerprint: this.fingerprintOf(body), caller, method, path, key, status };
+    const { fingerprintKey, previousFingerprintKey } = this.secrets;
+    const fingerprint = fingerprintOf(body, fingerprintKey);
+    const previousFingerprint = previousFingerprintKey && fingerprintOf(body, previousFingerprintKey);
+    return { identity, fingerprint, previousFingerprint, caller, method, path, key, status };
   }
 
   /** The committed answers of earlier requests, by identity. */
@@ -95,18 +100,18 @@ export class IdempotencyKeys {
   async releaseTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<void> {
     await send(tx, RELEASE, requests);
   }
+}
 
-  /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
-  private fingerprintOf(body: unknown): string {
-    return createHmac('sha256', this.secrets.fingerprintKey)
-      .update(stringify(body) ?? '')
-      .digest('base64url');
-  }
+/** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
+function fingerprintOf(body: unknown, key: Buffer): string {
+  return createHmac('sha256', key)
+    .update(stringify(body) ?? '')
+    .digest('base64url');
 }
 
 /** The first answer again, or an IdempotencyKeyReused if another body was asked for then. */
 export function replayed(request: KeyedRequest, first: StoredAnswer): Verdict<Answer<object>> {
-  if (first.fingerprint !== request.fingerprint) {
+  if (![request.fingerprint, request.previousFingerprint].includes(first.fingerprint)) {
     return { error: new IdempotencyKeyReused() };
   }
   const { version } = first.body as { version?: number };

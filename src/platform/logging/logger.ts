@@ -1,5 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
-import { pino } from 'pino';
+import { pino, stdSerializers } from 'pino';
 import type { ContextStore } from '../context/request-context';
 import { ClsServiceManager } from 'nestjs-cls';
 import { actorName } from '../security/actor';
@@ -15,11 +15,18 @@ const STARTUP_CONTEXTS = new Set([
 
 const NOTHING = {};
 
+/**
+ * What is logged of an error. Never all of it: TypeORM gives a failed statement its parameters and PostgreSQL a refused
+ * row in full, password hash, email and answer included.
+ */
+const TOLD_OF_ERRORS = ['type', 'message', 'stack', 'code', 'query', 'table', 'constraint', 'severity'];
+
 /** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
 export const log = pino(
   {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
     // A line that says itself which request it is about needs no context.
     mixin: (line) => ('request_id' in line ? NOTHING : contextFields()),
@@ -60,4 +67,12 @@ function contextFields(): object {
   }
   const { requestId, actor } = cls.get();
   return { request_id: requestId, actor: actor && actorName(actor) };
+}
+
+function describeError(error: unknown): unknown {
+  const all: unknown = stdSerializers.err(error as Error);
+  if (typeof all !== 'object' || all === null) {
+    return all;
+  }
+  return Object.fromEntries(Object.entries(all).filter(([name]) => TOLD_OF_ERRORS.includes(name)));
 }

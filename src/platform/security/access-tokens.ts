@@ -1,45 +1,81 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import { isUUID } from 'class-validator';
-import { type JwtPayload, sign, verify } from 'jsonwebtoken';
-import { ROLES, type Role, type UserActor } from './actor';
+import { type JwtPayload, sign, verify, type VerifyOptions } from 'jsonwebtoken';
+import type { Role, UserActor } from './actor';
+import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';
 
 const ALGORITHM = 'HS256';
-const BEARER = /^Bearer +(\S+)$/i;
+const VERIFICATION: VerifyOptions = { algorithms: [ALGORITHM], clockTolerance: CLOCK_SKEW_SECONDS };
+/** The `iss` and `aud` of our tokens where JWT_ISSUER and JWT_AUDIENCE do not name others. */
+const OWN_NAME = 'holdfast';
 
-/** Signs and checks the bearer tokens: JWT, HS256, with `sub` (user id), `role` and `exp`. */
+export interface TokenRules {
+  /** Still accepted, and no longer signed with. */
+  previousSecret?: string;
+  /** What `iss` must be. Unset: ours, or none at all. */
+  issuer?: string;
+  /** What `aud` must be, or have among others. Unset: ours, or none at all. */
+  audience?: string;
+}
+
+/** Signs and checks our own bearer tokens: JWT, HS256, with `sub` (user id), `role`, `exp`, `iss` and `aud`. */
 export class AccessTokens {
-  // A KeyObject, not the string: with a string the library tries to parse a public key on every request.
-  private readonly key: KeyObject;
+  // KeyObjects, not strings: with a string the library tries to parse a public key on every request.
+  private readonly keys: readonly [KeyObject, ...KeyObject[]];
 
   constructor(
     secret: string,
     readonly ttlSeconds: number,
+    private readonly rules: TokenRules = {},
   ) {
-    this.key = createSecretKey(secret, 'utf8');
+    const { previousSecret } = rules;
+    this.keys = [createSecretKey(secret, 'utf8'), ...(previousSecret ? [createSecretKey(previousSecret, 'utf8')] : [])];
   }
 
   sign(user: { id: string; role: Role }): string {
-    return sign({ role: user.role }, this.key, { algorithm: ALGORITHM, subject: user.id, expiresIn: this.ttlSeconds });
+    const { issuer = OWN_NAME, audience = OWN_NAME } = this.rules;
+    return sign({ role: user.role }, this.keys[0], {
+      ...{ algorithm: ALGORITHM, subject: user.id, expiresIn: this.ttlSeconds },
+      ...{ issuer, audience },
+    });
   }
 
-  /** The user whom an Authorization header proves, or undefined if it is missing, malformed, forged or expired. */
+  /**
+   * The user whom an Authorization header proves with a token of ours, or undefined if it is missing, malformed, forged,
+   * expired, or made by or for somebody else. At once, without a promise: every request comes by here.
+   */
   userOf(authorization: string | undefined): UserActor | undefined {
-    const token = BEARER.exec(authorization ?? '')?.[1];
-    if (!token) {
+    const token = bearerOf(authorization);
+    if (token === undefined) {
       return undefined;
     }
-    try {
-      return toUser(verify(token, this.key, { algorithms: [ALGORITHM] }));
-    } catch {
-      return undefined;
+    for (const key of this.keys) {
+      const claims = verified(token, key);
+      if (claims) {
+        return this.isForUs(claims) ? userIn(claims) : undefined;
+      }
     }
+    return undefined;
+  }
+
+  /**
+   * Whoever has the secret may sign, and the contract asks for `sub`, `role` and `exp` only: so a token that names no
+   * issuer or audience passes, unless the settings name one. One that names another does not.
+   */
+  private isForUs({ iss, aud }: JwtPayload): boolean {
+    const { issuer, audience } = this.rules;
+    return isOurs(iss, issuer) && (Array.isArray(aud) ? aud.includes(audience ?? OWN_NAME) : isOurs(aud, audience));
   }
 }
 
-function toUser(claims: JwtPayload | string): UserActor | undefined {
-  if (typeof claims === 'string' || typeof claims.exp !== 'number') {
+function verified(token: string, key: KeyObject): JwtPayload | undefined {
+  try {
+    const claims = verify(token, key, VERIFICATION);
+    return typeof claims === 'string' ? undefined : claims;
+  } catch {
     return undefined;
   }
-  const role = ROLES.find((known) => known === claims['role']);
-  return role && isUUID(claims.sub) ? { kind: 'user', id: (claims.sub as string).toLowerCase(), role } : undefined;
+}
+
+function isOurs(name: string | undefined, expected: string | undefined): boolean {
+  return name === undefined ? expected === undefined : name === (expected ?? OWN_NAME);
 }

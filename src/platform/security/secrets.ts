@@ -5,19 +5,29 @@ import { type AppConfig, ConfigurationError } from '../config/app-config';
 
 const SHORTEST_SECRET = 32;
 
-/** The keys that this process signs with, all derived from one secret. */
+/** The keys that this process signs with, all derived from one secret, and those of the secret before it. */
 export class Secrets {
   /** Keys the fingerprints of idempotent requests. */
   readonly fingerprintKey: Buffer;
+  /** What was kept before the secret was changed is still to be known again. */
+  readonly previousFingerprintKey?: Buffer;
 
-  constructor(readonly jwtSecret: string) {
-    this.fingerprintKey = createHmac('sha256', jwtSecret).update('idempotency fingerprint').digest();
+  constructor(
+    readonly jwtSecret: string,
+    readonly previousJwtSecret?: string,
+  ) {
+    this.fingerprintKey = fingerprintKeyOf(jwtSecret);
+    this.previousFingerprintKey = previousJwtSecret === undefined ? undefined : fingerprintKeyOf(previousJwtSecret);
   }
 }
 
-/** JWT_SECRET, or one that is made at the first start and kept under DATA_DIR. */
+/** JWT_SECRET, or one that is made at the first start and kept under DATA_DIR; and JWT_SECRET_PREVIOUS. */
 export async function loadSecrets(config: AppConfig): Promise<Secrets> {
-  return new Secrets(config.jwtSecret ?? (await keptSecret(config.dataDir)));
+  return new Secrets(config.jwtSecret ?? (await keptSecret(config.dataDir)), config.jwtSecretPrevious);
+}
+
+function fingerprintKeyOf(secret: string): Buffer {
+  return createHmac('sha256', secret).update('idempotency fingerprint').digest();
 }
 
 async function keptSecret(dataDir: string): Promise<string> {
