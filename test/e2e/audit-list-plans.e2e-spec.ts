@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase } from '../support/database';
 import { SeedProgram } from '../support/seeds';
 import { startTestApp, type TestApp } from '../support/test-app';
 
-const MONTHS = 18;
+const MONTHS = 8;
 const PAGE = 20;
 /** The row that each month would give first, and a page of each action: however many rows there are. */
 const MOST_ROWS = AUDIT_ACTIONS.length * PAGE + 10 * MONTHS;
@@ -110,13 +110,13 @@ describe('The plan of a page of the audit log', () => {
   });
 
   it('looks at no month outside of the dates, or after the position', async () => {
-    const dates = { start_date: '2026-03-01', end_date: '2026-04-30' };
+    const dates = { start_date: '2026-05-01', end_date: '2026-06-30' };
     const months = async (filters: AuditFilters, after?: Position): Promise<string[]> =>
       [...new Set(scansOf(await planOf(filters, after)).map((scan) => scan['Relation Name']!))].sort();
     for (const filters of [{}, { action: 'user.registered' }, { actor: 'system:reservation-expiry' }] as const) {
-      const both = ['audit_logs_2026_03', 'audit_logs_2026_04'];
+      const both = ['audit_logs_2026_05', 'audit_logs_2026_06'];
       expect(both).toEqual(expect.arrayContaining(await months({ ...filters, ...dates })));
-      const after = { value: '2026-04-15T00:00:00.000Z', id: all[0]!.id };
+      const after = { value: '2026-06-15T00:00:00.000Z', id: all[0]!.id };
       expect(both).toEqual(expect.arrayContaining(await months({ ...filters, ...dates }, after)));
       expect((await months(filters, after)).filter((name) => name > both[1]! && name < 'audit_logs_2099')).toEqual([]);
     }
@@ -157,7 +157,7 @@ function everyCombination(all: readonly Row[]): Combination[] {
   ];
   const actions = [{}, ...ACTIONS.map((action) => ({ action }))];
   const types = [{}, { object_type: 'order' }, { object_type: 'stock' }];
-  const dates = [{}, { start_date: '2025-09-10', end_date: '2026-03-31' }];
+  const dates = [{}, { start_date: '2026-04-10', end_date: '2026-07-31' }];
   const things = [
     { object_id: customer.object_id },
     { object_id: staff.object_id },
