@@ -148,7 +148,8 @@ function isAfter(row: Row, place: Row): boolean {
 /** Every value of each filter with every one of the others; an object or a request, which is one of few, with fewer. */
 function everyCombination(all: readonly Row[]): Combination[] {
   const staff = all.find(({ action }) => action === 'stock.adjusted')!;
-  const customer = all.filter(({ actor, action }) => actor === busiestOf(all) && action === 'order.created').at(-10)!;
+  const busiest = busiestOf(all);
+  const customer = all.filter(({ actor, action }) => actor === busiest && action === 'order.created').at(-10)!;
   const rare = all.findLast(({ action }) => action === 'user.registered')!;
   const actors = [
     {},

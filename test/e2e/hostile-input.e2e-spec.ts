@@ -116,8 +116,8 @@ describe('Hostile input', () => {
   });
 
   it('is named by its whole path, also within a field without a name', async () => {
-    const body = { email: 'a', password: 'a', '': { toString: 1 } };
-    expect(fieldsOf(await test.anonymous.post('/api/auth/login', body)).sort()).toEqual(['', '.toString']);
+    const body = { email: 'a', password: 'a', '': { toString: 1 }, prototype: {} };
+    expect(fieldsOf(await test.anonymous.post('/api/auth/login', body)).sort()).toEqual(['', '.toString', 'prototype']);
   });
 
   it('is refused when it is not UTF-8, instead of being changed on its way', async () => {

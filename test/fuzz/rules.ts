@@ -53,13 +53,19 @@ export function brokenRules(sent: Sent, answer: Answered, document: ApiDocument)
   return answer.status < 300 ? [...broken, ...rulesOfSuccess(operation, sent, answer)] : broken;
 }
 
-function rulesOfAnswers({ headers }: Sent, { status, headers: answered }: Answered): string[] {
+/** What Node could not read is answered without its head. */
+function isLeftUnread({ status, text }: Answered): boolean {
+  return status === 413 || text.includes('not well-formed HTTP');
+}
+
+function rulesOfAnswers({ headers }: Sent, answer: Answered): string[] {
+  const { status, headers: answered } = answer;
   const id = answered['x-request-id'];
   const own = headers.filter(([name]) => name.toLowerCase() === 'x-request-id').map(([, value]) => value);
   return [
     ...(status >= 500 ? [`status ${status}`] : []),
     ...(isUUID(id) ? [] : [`X-Request-Id is ${id}`]),
-    ...(own.length === 1 && isUUID(own[0]) && status !== 413 && own[0]!.toLowerCase() !== id
+    ...(own.length === 1 && isUUID(own[0]) && !isLeftUnread(answer) && own[0]!.toLowerCase() !== id
       ? [`X-Request-Id ${own[0]} is not taken over`]
       : []),
   ];

@@ -50,6 +50,7 @@ export class Service {
     };
     const people = { admin: await tokenOf(ADMIN), ada: await register('ada'), bob: await register('bob') };
     const client = new Client(url, authorizations(people, JWT_SECRET));
+    Object.entries(ADMIN).forEach(([kind, value]) => client.remember(kind, value));
     return new Service(build, running, database, url, new Api(url, { id: '', token: people.admin }), client);
   }
 

@@ -66,14 +66,16 @@ function fieldErrors(error: ValidationError, parent?: string): FieldError[] {
   return [...own, ...(error.children ?? []).flatMap((child) => fieldErrors(child, field))];
 }
 
-/** class-transformer drops fields that have the name of a member of every object, such as `toString`, unseen. */
+/** class-transformer drops fields with the name of a member of every object, such as `toString`, and Nest `prototype`. */
 function ignoredFields(value: unknown, parent?: string): FieldError[] {
   if (typeof value !== 'object' || value === null) {
     return [];
   }
   return Object.entries(value).flatMap(([name, nested]) => {
     const field = pathOf(name, parent);
-    return name in Object.prototype ? [unknownField(name, field)] : ignoredFields(nested, field);
+    return name in Object.prototype || name === 'prototype'
+      ? [unknownField(name, field)]
+      : ignoredFields(nested, field);
   });
 }
 
