@@ -10,20 +10,20 @@ const MAIN = '00000000-0000-7000-8000-000000000001';
 /** Every third row has the first of two values. */
 const either = (first: string, second: string): string => `CASE WHEN n % 3 = 0 THEN '${first}' ELSE '${second}' END`;
 const ROWS_OF_EACH_LIST = [
-  `INSERT INTO warehouses (id, code, name) SELECT uuidv7(), 'W' || n, 'W' FROM numbers`,
+  `INSERT INTO warehouses (id, code, name) SELECT gen_random_uuid(), 'W' || n, 'W' FROM numbers`,
   `INSERT INTO products (id, sku, name, price, currency)
-   SELECT uuidv7(), 'P' || n, ${either('mug', 'cup')}, 1, 'EUR' FROM numbers`,
+   SELECT gen_random_uuid(), 'P' || n, ${either('mug', 'cup')}, 1, 'EUR' FROM numbers`,
   `INSERT INTO products (id, sku, name, price, currency)
    SELECT '${PRODUCT}', 'X', 'cup', 1, 'EUR' FROM numbers WHERE n = 1`,
   `INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after,
      reserved_after, actor, request_id)
-   SELECT uuidv7(), '${PRODUCT}', '${MAIN}', 'adjustment', 1, 0, n, 0, 'system:test', uuidv7() FROM numbers`,
+   SELECT gen_random_uuid(), '${PRODUCT}', '${MAIN}', 'adjustment', 1, 0, n, 0, 'system:test', gen_random_uuid() FROM numbers`,
   `INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
-   SELECT uuidv7(), '${USER}', ${either('cancelled', 'committed')}, statement_timestamp(), 1, 'EUR' FROM numbers`,
+   SELECT gen_random_uuid(), '${USER}', ${either('cancelled', 'committed')}, statement_timestamp(), 1, 'EUR' FROM numbers`,
   `INSERT INTO orders (id, user_id, status, total_amount, currency, reservation_id)
-   SELECT uuidv7(), '${USER}', ${either('cancelled', 'delivered')}, 1, 'EUR', uuidv7() FROM numbers`,
+   SELECT gen_random_uuid(), '${USER}', ${either('cancelled', 'delivered')}, 1, 'EUR', gen_random_uuid() FROM numbers`,
   `INSERT INTO audit_logs (id, actor, action, object_type, object_id, request_id)
-   SELECT uuidv7(), 'system:test', ${either('order.created', 'order.status_changed')}, 'order', uuidv7(), uuidv7() FROM numbers`,
+   SELECT gen_random_uuid(), 'system:test', ${either('order.created', 'order.status_changed')}, 'order', gen_random_uuid(), gen_random_uuid() FROM numbers`,
 ];
 
 const LISTS = [
@@ -105,7 +105,7 @@ describe('The estimated count', () => {
     // What was made since the statistics were, they do not know of.
     await database.query(`
       INSERT INTO orders (id, user_id, status, total_amount, currency, reservation_id)
-      SELECT uuidv7(), uuidv7(), 'shipped', 1, 'EUR', uuidv7() FROM generate_series(1, 50)`);
+      SELECT gen_random_uuid(), gen_random_uuid(), 'shipped', 1, 'EUR', gen_random_uuid() FROM generate_series(1, 50)`);
     const first = await pageOf('/api/orders', 'status=shipped&limit=30&count=estimated');
     expect(first.estimated_count).toBe(31);
     const last = await pageOf('/api/orders', `status=shipped&limit=30&count=estimated&cursor=${first.next_cursor}`);
