@@ -82,7 +82,8 @@ export class Connection {
     client: Client,
     private readonly term: { readonly deadline: number; readonly onEnd: () => void },
   ) {
-    this.timer = setTimeout(() => cut(client), term.deadline - performance.now()).unref();
+    // A timer may fire a millisecond early, and whoever looks at the clock after the cut must find that his time is over.
+    this.timer = setTimeout(() => cut(client), term.deadline - performance.now() + 1).unref();
   }
 
   async release(): Promise<void> {
