@@ -5,6 +5,7 @@ import { ORDER_STATUSES } from '../../src/orders/order-state';
 import { findOrders, type OrderFilters, ordersQuery } from '../../src/orders/order-list.query';
 import type { Position } from '../../src/platform/http/cursor';
 import { createDatabase, type TestDatabase } from '../support/database';
+import { type Work, workOf } from '../support/plans';
 import { SeedProgram } from '../support/seeds';
 import { startTestApp, type TestApp } from '../support/test-app';
 
@@ -12,28 +13,6 @@ const ORDERS = 50_000;
 const PAGE = 20;
 /** What it takes at most, however large the table: to count what is in a range, and to sort that or to look for it. */
 const MOST_ROWS = 300 * PAGE;
-const INDEXED = /^(Index|Index Only|Bitmap Heap) Scan$/;
-
-interface Plan {
-  'Node Type': string;
-  'Relation Name'?: string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  'Rows Removed by Index Recheck'?: number;
-  Plans?: Plan[];
-}
-
-/** The nodes of a plan that read rows of the table `orders`; of two ways that it has, the one that was taken. */
-function scansOf(plan: Plan): Plan[] {
-  const own = plan['Relation Name'] === 'orders' && plan['Actual Loops'] > 0 ? [plan] : [];
-  return [...own, ...(plan.Plans ?? []).flatMap(scansOf)];
-}
-
-function rowsRead(scan: Plan): number {
-  const removed = (scan['Rows Removed by Filter'] ?? 0) + (scan['Rows Removed by Index Recheck'] ?? 0);
-  return (scan['Actual Rows'] + removed) * scan['Actual Loops'];
-}
 
 /** As the query of a request is parsed. */
 function filtersOf(query: string): OrderFilters {
@@ -70,21 +49,12 @@ describe('The plan of a page of orders', () => {
     await database.drop();
   });
 
-  const planOf = async (filters: OrderFilters, after?: Position): Promise<Plan> => {
-    const { sql, values } = ordersQuery(filters, PAGE + 1, after);
-    const [row] = await manager.query<{ 'QUERY PLAN': [{ Plan: Plan }] }[]>(
-      `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`,
-      values,
-    );
-    return row!['QUERY PLAN'][0].Plan;
-  };
+  const workFor = (filters: OrderFilters, after?: Position): Promise<Work> =>
+    workOf(manager, ordersQuery(filters, PAGE + 1, after), ['orders']);
 
   const expectFlat = async (query: string, user: object = {}): Promise<void> => {
-    const scans = scansOf(await planOf({ ...filtersOf(query), ...user }));
-    const found = { query, scans: scans.map((scan) => scan['Node Type']), rows: sum(scans.map(rowsRead)) };
-    expect(found.scans.length).toBeGreaterThan(0);
-    expect(found).toEqual({ query, scans: scans.map(() => expect.stringMatching(INDEXED)), rows: expect.any(Number) });
-    expect(found.rows > MOST_ROWS ? found : undefined).toBeUndefined();
+    const found = { query, ...(await workFor({ ...filtersOf(query), ...user })) };
+    expect(found.endToEnd.length > 0 || found.rows > MOST_ROWS ? found : undefined).toBeUndefined();
   };
 
   it('reads no table from end to end, and few rows, for every status, date range, total range and sort', async () => {
@@ -129,8 +99,9 @@ describe('The plan of a page of orders', () => {
       const [after] = await database.query<Position>(
         `SELECT ${value}::text AS value, id FROM orders ORDER BY ${value} ${direction}, id ${direction} OFFSET 40000 LIMIT 1`,
       );
-      const scans = scansOf(await planOf({ sort }, after));
-      expect(sum(scans.map(rowsRead))).toBeLessThanOrEqual((ORDER_STATUSES.length + 1) * (PAGE + 1));
+      const { rows } = await workFor({ sort }, after);
+      expect(rows).toBeGreaterThan(PAGE);
+      expect(rows).toBeLessThanOrEqual((ORDER_STATUSES.length + 1) * (PAGE + 1));
     }
   });
 });
@@ -155,8 +126,4 @@ function expectedOf(all: readonly Seen[], { status, sort, ...range }: OrderFilte
   const up = sort === 'oldest' || sort === 'lowest_value' ? 1 : -1;
   const byId = (left: Seen, right: Seen): number => (left.id < right.id ? -1 : 1);
   return matches.sort((left, right) => up * (value(left) - value(right) || byId(left, right))).map(({ id }) => id);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
