@@ -12,12 +12,20 @@ interface Asked {
 
 describe('Connections', () => {
   let asked: Asked[];
+  let taken: Connection[];
   let connections: Connections;
   const soon = (): number => performance.now() + 60_000;
 
   beforeEach(() => {
     asked = [];
+    taken = [];
     connections = new Connections({ createQueryRunner } as unknown as DataSource);
+  });
+
+  // Each has a timer, which must not outlive the test.
+  afterEach(async () => {
+    asked.forEach(({ fails }) => fails(new Error('The test is over')));
+    await Promise.all(taken.map((connection) => connection.release()));
   });
 
   function createQueryRunner(): object {
@@ -34,7 +42,10 @@ describe('Connections', () => {
     const outcomes: unknown[] = Array<string>(count).fill('waits');
     outcomes.forEach((_, index) => {
       const keep = (outcome: unknown) => (outcomes[index] = outcome);
-      connections.take(deadline).then(() => keep('has one'), keep);
+      connections.take(deadline).then((connection) => {
+        taken.push(connection);
+        keep('has one');
+      }, keep);
     });
     return async () => {
       await new Promise((resolve) => setImmediate(resolve));
