@@ -1,7 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import type { Select } from '../platform/database/estimate';
+import { prepared } from '../platform/database/prepared';
 import type { Position } from '../platform/http/cursor';
 import { boundsOf } from '../platform/http/date-range';
+import { DEFAULT_PAGE_SIZE } from '../platform/http/page';
 import type { Order, OrderItem } from './order.entity';
 import { ORDER_STATUSES } from './order-state';
 import type { OrderSort, OrdersQuery } from './orders.dto';
@@ -25,6 +27,11 @@ export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor' | 'count'>;
 
 /** Where so few orders lie in a range, all of them are looked at and sorted. */
 const FEW = 1000;
+/** From so many on, the best plan of a page stays the same however many more they become. */
+const MANY = 10_000;
+/** Before and behind every id. */
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const COLUMNS = `id, user_id AS "userId", status, total_amount AS "totalAmount", currency, reservation_id AS "reservationId",
     version, created_at AS "createdAt", updated_at AS "updatedAt", (
@@ -34,32 +41,54 @@ const COLUMNS = `id, user_id AS "userId", status, total_amount AS "totalAmount",
 
 export type ListedOrder = Order & { items: Omit<OrderItem, 'orderId'>[] };
 
-/** At most `count` orders after a position, with their items, in the order of `sort`. One statement. */
+/** A part of a list: at most `count` orders after a position. */
+export interface Part {
+  readonly count: number;
+  readonly after?: Position;
+}
+
+/**
+ * The orders of a part of the list, with their items, in the order of `sort`. One statement.
+ * @param areMany whether there are many orders: a plan that was made for few would stay while they become many
+ */
 export function findOrders(
   manager: EntityManager,
   filters: OrderFilters,
-  count: number,
-  after: Position | undefined,
+  part: Part,
+  areMany: boolean,
 ): Promise<ListedOrder[]> {
-  const { sql, values } = ordersQuery(filters, count, after);
-  return manager.query<ListedOrder[]>(sql, values);
+  const { sql, values } = ordersQuery(filters, part);
+  // Each length is a statement of its own: other than the usual one, none is asked for often enough to be kept.
+  const isKept = areMany && part.count === DEFAULT_PAGE_SIZE + 1;
+  return manager.query<ListedOrder[]>(isKept ? prepared(sql) : sql, values);
+}
+
+/** Whether there are many orders, as far as PostgreSQL's statistics know. */
+export async function findWhetherMany(manager: EntityManager): Promise<boolean> {
+  const [orders] = await manager.query<{ areMany: boolean }[]>(
+    `SELECT reltuples >= ${MANY} AS "areMany" FROM pg_class WHERE oid = 'orders'::regclass`,
+  );
+  return orders!.areMany;
 }
 
 /**
  * The statement of `findOrders`. The page of each status is looked up by itself, in an index that has that status in
- * order; these pages are merged, and only the orders that are shown are read from the table.
+ * order; these pages are merged, and only the orders that are shown are read from the table: OFFSET 0 has each of them
+ * looked up. There are few different statements, as a range that is not asked for is one without end, and the limit
+ * stands in them: so a plan that is made once, for any values, knows how little it has to read.
  */
-export function ordersQuery(filters: OrderFilters, count: number, after: Position | undefined): Select {
+export function ordersQuery(filters: OrderFilters, { count, after }: Part): Select {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
   const { column, direction } = SORT_ORDERS[filters.sort];
-  const order = `ORDER BY ${column} ${direction}, id ${direction}`;
-  const limit = `LIMIT ${bind(count)}`;
+  const limit = `LIMIT ${count}`;
   const sql = `
-    SELECT ${COLUMNS} FROM orders WHERE id IN (
-      SELECT page.id FROM unnest(${bind(filters.status ?? ORDER_STATUSES)}::text[]) AS wanted (status)
-      ${pageOfStatus(filters, conditionsOf(filters, after, bind), limit)} ${order} ${limit}
-    ) ${order}`;
+    SELECT listed.* FROM (
+      SELECT page.* FROM unnest(${bind(filters.status ?? ORDER_STATUSES)}::text[]) AS wanted (status)
+      ${pageOfStatus(filters, after, { bind, limit })} ORDER BY ${column} ${direction}, id ${direction} ${limit}
+    ) AS page
+    CROSS JOIN LATERAL (SELECT ${COLUMNS} FROM orders WHERE id = page.id OFFSET 0) AS listed
+    ORDER BY page.${column} ${direction}, page.id ${direction}`;
   return { sql, values };
 }
 
@@ -67,10 +96,14 @@ export function ordersQuery(filters: OrderFilters, count: number, after: Positio
 export function selectOrders(filters: OrderFilters): Select {
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
-  const { owner, created_at, total_amount } = conditionsOf(filters, undefined, bind);
-  const status = filters.status ? [`status = ANY(${bind(filters.status)})`] : [];
-  const conditions = [...owner, ...status, ...created_at, ...total_amount];
-  return { sql: `SELECT FROM orders ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}`, values };
+  const ranges = rangesOf(filters);
+  const conditions = [
+    ...ownerOf(filters, bind),
+    ...(filters.status ? [`status = ANY(${bind(filters.status)})`] : []),
+    ...within('created_at', ranges.created_at, bind),
+    ...within('total_amount', ranges.total_amount, bind),
+  ];
+  return { sql: `SELECT FROM orders WHERE ${conditions.join(' AND ')}`, values };
 }
 
 /**
@@ -79,22 +112,26 @@ export function selectOrders(filters: OrderFilters): Select {
  * hardly ever delivered). So the range is counted first, up to a limit, and one of two ways is taken: the other is not
  * even begun. Which index a way follows is not left to estimates: all else is hidden from the planner.
  */
-function pageOfStatus({ sort }: OrderFilters, { owner, ...ranges }: Conditions, limit: string): string {
-  const { column, direction } = SORT_ORDERS[sort];
+function pageOfStatus(filters: OrderFilters, after: Position | undefined, { bind, limit }: Terms): string {
+  const { column, direction } = SORT_ORDERS[filters.sort];
   const other = column === 'created_at' ? 'total_amount' : 'created_at';
+  const ranges = rangesOf(filters);
+  const owner = ownerOf(filters, bind);
+  const listed = behind(after, ranges[column], SORT_ORDERS[filters.sort], bind);
   const where = (...conditions: string[]): string =>
     `FROM orders WHERE ${['status = wanted.status', ...owner, ...conditions].join(' AND ')}`;
   const pageBy = (sorted: string, ...conditions: string[]): string =>
     `SELECT id, ${column} ${where(...conditions)} ORDER BY ${sorted} ${direction}, id ${direction} ${limit}`;
-  if (ranges[other].length === 0) {
-    return `CROSS JOIN LATERAL (${pageBy(column, ...ranges[column])}) AS page`;
+  if (!ranges[other].isGiven) {
+    return `CROSS JOIN LATERAL (${pageBy(column, ...listed)}) AS page`;
   }
-  const few = pageBy(UNINDEXED[column], 'NOT are_many', ...ranges[other], ...hidden(ranges[column]));
-  const many = pageBy(column, 'are_many', ...ranges[column], ...hidden(ranges[other]));
+  const inRange = within(other, ranges[other], bind);
+  const few = pageBy(UNINDEXED[column], 'NOT are_many', ...inRange, hidden(listed));
+  const many = pageBy(column, 'are_many', ...listed, hidden(inRange));
   return `
     CROSS JOIN LATERAL (
       SELECT count(*) > ${FEW} AS are_many
-      FROM (SELECT ${where(...ranges[other])} ORDER BY ${other} LIMIT ${FEW + 1}) AS counted
+      FROM (SELECT ${where(...inRange)} ORDER BY ${other} LIMIT ${FEW + 1}) AS counted
     ) AS range
     CROSS JOIN LATERAL ((${few}) UNION ALL (${many})) AS page`;
 }
@@ -103,26 +140,46 @@ function pageOfStatus({ sort }: OrderFilters, { owner, ...ranges }: Conditions, 
 const UNINDEXED: Record<Column, string> = { created_at: `created_at + interval '0'`, total_amount: 'total_amount + 0' };
 
 /** To the planner a CASE is true for every second row, whatever is in it. */
-function hidden(conditions: readonly string[]): string[] {
-  return conditions.length === 0 ? [] : [`CASE WHEN ${conditions.join(' AND ')} THEN true END`];
+function hidden(conditions: readonly string[]): string {
+  return `CASE WHEN ${conditions.join(' AND ')} THEN true END`;
 }
 
 type Bind = (value: unknown) => string;
-type Conditions = Record<'owner' | Column, string[]>;
 
-function conditionsOf(filters: OrderFilters, after: Position | undefined, bind: Bind): Conditions {
-  const { column, direction } = SORT_ORDERS[filters.sort];
+interface Terms {
+  readonly bind: Bind;
+  readonly limit: string;
+}
+
+interface Range {
+  readonly least: unknown;
+  readonly most: unknown;
+  readonly isGiven: boolean;
+}
+
+function rangesOf(filters: OrderFilters): Record<Column, Range> {
   const { start, end } = boundsOf(filters);
-  const given = (condition: string, value: unknown): string[] =>
-    value === undefined ? [] : [`${condition} ${bind(value)}`];
-  const conditions = {
-    owner: given('user_id =', filters.user_id),
-    created_at: [...given('created_at >=', start), ...given('created_at <=', end)],
-    total_amount: [...given('total_amount >=', filters.min_total), ...given('total_amount <=', filters.max_total)],
-  };
-  if (after) {
-    const sign = direction === 'ASC' ? '>' : '<';
-    conditions[column].push(`(${column}, id) ${sign} (${bind(after.value)}, ${bind(after.id)})`);
-  }
-  return conditions;
+  return { created_at: rangeOf(start, end), total_amount: rangeOf(filters.min_total, filters.max_total) };
+}
+
+function rangeOf(least: unknown, most: unknown): Range {
+  const isGiven = least !== undefined || most !== undefined;
+  return { least: least ?? '-infinity', most: most ?? 'infinity', isGiven };
+}
+
+function ownerOf(filters: OrderFilters, bind: Bind): string[] {
+  return filters.user_id === undefined ? [] : [`user_id = ${bind(filters.user_id)}`];
+}
+
+function within(column: Column, { least, most }: Range, bind: Bind): string[] {
+  return [`${column} >= ${bind(least)}`, `${column} <= ${bind(most)}`];
+}
+
+/** What comes after a position, or from where the range begins, to where it ends. */
+function behind(after: Position | undefined, range: Range, { column, direction }: SortOrder, bind: Bind): string[] {
+  const isUp = direction === 'ASC';
+  const [first, last] = isUp ? [range.least, range.most] : [range.most, range.least];
+  const [value, id] = after ? [after.value, after.id] : [first, isUp ? FIRST_ID : LAST_ID];
+  const position = `(${bind(value)}, ${bind(id)})`;
+  return [`(${column}, id) ${isUp ? '>' : '<'} ${position}`, `${column} ${isUp ? '<=' : '>='} ${bind(last)}`];
 }

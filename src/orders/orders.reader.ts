@@ -15,11 +15,14 @@ import {
   toOrderResponse,
   toOrderStatusChangeResponse,
 } from './orders.dto';
-import { findOrders, selectOrders, SORT_ORDERS } from './order-list.query';
+import { findOrders, findWhetherMany, selectOrders, SORT_ORDERS } from './order-list.query';
 import { answerWithItems, assertMayUse } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
+  /** Whether there are known to be many orders; until then each page asks. They do not become few again. */
+  private areMany = false;
+
   constructor(private readonly transactions: TransactionRunner) {}
 
   /**
@@ -34,9 +37,14 @@ export class OrdersReader {
       SORT_ORDERS[filters.sort].column === 'total_amount' ? 'amount' : 'time',
     );
     const after = keyset.positionOf(cursor);
-    const [orders, estimate] = await this.transactions.read((manager) =>
-      together([findOrders(manager, filters, limit + 1, after), count && estimateRows(manager, selectOrders(filters))]),
+    const [orders, estimate, areMany] = await this.transactions.read((manager) =>
+      together([
+        findOrders(manager, filters, { count: limit + 1, after }, this.areMany),
+        count && estimateRows(manager, selectOrders(filters)),
+        this.areMany || findWhetherMany(manager),
+      ]),
     );
+    this.areMany = areMany;
     const at = (order: Order): Position => positionIn(filters, order);
     const page = keyset.page(orders, limit, at, (order) => toOrderResponse(order, order.items));
     return page.withEstimate(estimate, cursor);

@@ -1,4 +1,6 @@
+import { escapeLiteral } from 'pg';
 import type { EntityManager } from 'typeorm';
+import type { Select } from '../../src/platform/database/estimate';
 
 interface Node {
   'Node Type': string;
@@ -16,17 +18,42 @@ export interface Work {
   readonly rows: number;
 }
 
+type Explained = [{ 'QUERY PLAN': [{ Plan: Node }] }];
+
 /** Carries a statement out and reads its plan; of ways that it has, those that were taken. */
 export async function workOf(
   manager: EntityManager,
-  { sql, values }: { sql: string; values: unknown[] },
+  { sql, values }: Select,
   tables: readonly string[],
 ): Promise<Work> {
-  const [explained] = await manager.query<{ 'QUERY PLAN': [{ Plan: Node }] }[]>(
-    `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${sql}`,
-    values,
+  return workIn(await manager.query<Explained>(`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${sql}`, values), tables);
+}
+
+/** The same with the plan that a prepared statement has: made without knowing the values. */
+export function preparedWorkOf(
+  manager: EntityManager,
+  { sql, values }: Select,
+  tables: readonly string[],
+): Promise<Work> {
+  return manager.transaction(async (tx) => {
+    await tx.query('SET LOCAL plan_cache_mode = force_generic_plan');
+    await tx.query(`PREPARE page AS ${sql}`);
+    const explained = await tx.query<Explained>(
+      `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE page (${values.map(literal).join(', ')})`,
+    );
+    await tx.query('DEALLOCATE page');
+    return workIn(explained, tables);
+  });
+}
+
+function literal(value: unknown): string {
+  return escapeLiteral(
+    Array.isArray(value) ? `{${value.join(',')}}` : value instanceof Date ? value.toISOString() : String(value),
   );
-  const scans = nodesOf(explained!['QUERY PLAN'][0].Plan).filter(
+}
+
+function workIn([explained]: Explained, tables: readonly string[]): Work {
+  const scans = nodesOf(explained['QUERY PLAN'][0].Plan).filter(
     (node) => node['Actual Loops'] > 0 && tables.includes(node['Relation Name'] ?? ''),
   );
   return {
