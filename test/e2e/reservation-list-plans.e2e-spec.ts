@@ -14,15 +14,21 @@ const MOST_ROWS = 9_000;
 
 const idOf = (n: number): string => `00000000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
 const [HOT, OTHER, MACHINE, CUSTOMER] = [1, 2, 3, 4].map(idOf) as [string, string, string, string];
-const STRANGER = idOf(5);
+const [STRANGER, BUYER, HOLDER] = [5, 6, 7].map(idOf) as [string, string, string];
+/** Of the buyer's, who hardly ever takes the hot product: some far apart, and one of each status. */
+const HOT_OF_BUYER = 'n IN (101, 213, 309, 421) OR n % 8000 = 5 AND n < 44000';
 
-/** Every second one is of the hot product, every fourth of the machine, which takes all products alike. */
+/**
+ * Every second one is of the hot product, every fourth of the machine, which takes all products alike. Every sixteenth
+ * is of the buyer, but of the newest, three of eight are of the holder: none of them of the hot product.
+ */
 const MAKE = [
   `CREATE TEMP TABLE made AS
    SELECT n, ('018f' || lpad(to_hex(n::bigint * 16), 8, '0') || '7abc8' || substr(md5(n::text), 1, 15))::uuid AS id,
      CASE WHEN n % 8 IN (0, 3) THEN '${MACHINE}' WHEN n % 1999 = 1 THEN '${CUSTOMER}'
+       WHEN n % 2 = 1 AND n > ${RESERVATIONS - 6000} THEN '${HOLDER}' WHEN n % 16 = 5 THEN '${BUYER}'
        ELSE md5((n % 5000)::text) END::uuid AS user_id,
-     CASE WHEN n % 2 = 0 THEN '${HOT}' WHEN n % 40 = 1 THEN '${OTHER}' ELSE md5((n % 97)::text) END::uuid AS product_id
+     CASE WHEN n % 2 = 0 OR ${HOT_OF_BUYER} THEN '${HOT}' WHEN n % 40 = 1 THEN '${OTHER}' ELSE md5((n % 97)::text) END::uuid AS product_id
    FROM generate_series(1, ${RESERVATIONS}) AS n`,
   `INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
    SELECT id, user_id, 'committed', '2099-01-01', 1, 'EUR' FROM made`,
@@ -72,11 +78,25 @@ const ALL = `
     (SELECT array_agg(DISTINCT product_id::text) FROM reservation_items WHERE reservation_id = id) AS products
   FROM reservations ORDER BY id DESC`;
 
-const COMBINATIONS: ReservationFilters[] = [undefined, MACHINE, CUSTOMER, STRANGER].flatMap((userId) =>
+const COMBINATIONS: ReservationFilters[] = [undefined, MACHINE, CUSTOMER, STRANGER, BUYER, HOLDER].flatMap((userId) =>
   [undefined, HOT, OTHER, idOf(99), STRANGER].flatMap((productId) =>
     [undefined, ...RESERVATION_STATUSES].map((status) => ({ userId, productId, status })),
   ),
 );
+
+/** So few are not many (`FEW` in the query). */
+const FEW = 2_000;
+/** Of a user with few; and of some with many, hardly any of which are of the product, whether it has few or many. */
+const OF_BOTH: ReservationFilters[] = [
+  { userId: CUSTOMER, productId: HOT },
+  { userId: BUYER, productId: HOT },
+  { userId: BUYER, productId: HOT, status: 'committed' },
+  { userId: HOLDER, productId: HOT, status: 'active' },
+  { userId: MACHINE, productId: OTHER },
+  { userId: MACHINE, productId: OTHER, status: 'committed' },
+];
+/** What may be read besides: some of each status and of the product, to see whether they are few, and the page itself. */
+const TO_COUNT = 6_000;
 
 describe.each([
   ['little is held or overdue', RARE],
@@ -135,6 +155,19 @@ describe.each([
     for (const filters of COMBINATIONS) {
       await expectFlat(filters);
       await expectFlat(filters, far);
+    }
+  });
+
+  it('looks at no more than the user has, or the product, and counts neither further than it has to', async () => {
+    const far = all[Math.floor(all.length * 0.9)]!.id;
+    for (const [filters, after] of OF_BOTH.flatMap((one) => [undefined, far].map((from) => [one, from] as const))) {
+      const left = (one: ReservationFilters): number =>
+        expectedOf(one).filter((id) => after === undefined || id < after).length;
+      const { userId, productId, status } = filters;
+      const ofUser = left({ userId, status });
+      const most = ofUser <= FEW ? 3 * ofUser : TO_COUNT + Math.min(ofUser, left({ productId }));
+      const { rows } = await workOf(manager, reservationsQuery(filters, PAGE + 1, positionAt(after)), TABLES);
+      expect({ filters, after, tooMany: rows > most && rows }).toEqual({ filters, after, tooMany: false });
     }
   });
 

@@ -62,7 +62,7 @@ export function reservationIdsQuery(
 
 function waysOf(list: List): Ways {
   if (list.product === undefined) {
-    return { ctes: [], ways: walks(list) };
+    return { ctes: [], ways: [walks(list)] };
   }
   if (list.user !== undefined) {
     return ofUserAndProduct(list);
@@ -70,22 +70,34 @@ function waysOf(list: List): Ways {
   return list.status === 'active' ? activeOfProduct(list) : { ctes: [], ways: [productWalk(list)] };
 }
 
-/** A user's reservations of a product: found among the user's or, where those are many, among the product's. */
+/**
+ * A user's reservations of a product: found among the user's or, where those are many, among the product's. Where both
+ * are many, the user's are walked, and each is looked up, until the page is full: at worst, all that the user has.
+ */
 function ofUserAndProduct(list: List): Ways {
-  const isFew = `(SELECT count(*) FROM of_user) <= ${FEW}`;
-  const some = `SELECT id FROM of_user WHERE ${isFew} AND ${isOfProduct('of_user', list)}`;
+  // As a select, so that the planner does not know it: where it believes in fewer, it might read and sort all of them.
+  const count = `(SELECT ${FEW + 1})`;
+  const ofProduct: List = { ...list, user: undefined, count };
+  // Of those that are active, the ledger knows nothing: for them, all of the product's count, since the oldest active one.
+  const counted = list.status === 'active' ? { ...ofProduct, status: undefined, since: OLDEST_ACTIVE } : ofProduct;
   return {
-    ctes: [`of_user AS MATERIALIZED (${union(walks({ ...list, count: `${FEW + 1}` }))})`],
-    ways: [some, productWalk(list, `NOT ${isFew}`)],
+    ctes: [
+      `of_user AS MATERIALIZED (${walks({ ...list, count })})`,
+      `of_product AS MATERIALIZED (${productWalk(counted, `NOT ${isFew('of_user')}`)})`,
+    ],
+    ways: [
+      `SELECT id FROM of_user WHERE ${isFew('of_user')} AND ${isOfProduct('of_user', list)}`,
+      `SELECT id FROM of_product WHERE ${[isFew('of_product'), ...isWanted('of_product.id', list)].join(' AND ')}`,
+      walks(list, `NOT ${isFew('of_product')}`, isOfProduct('reservations', list)),
+    ],
   };
 }
 
 /** What is held of a product: found among all that is held or, where that is much, among the product's since then. */
 function activeOfProduct(list: List): Ways {
-  const isFew = `(SELECT count(*) FROM held) <= ${FEW}`;
   return {
     ctes: [`held AS MATERIALIZED (${someActive(`> ${NOW}`)})`],
-    ways: [candidates('held', list, isFew), productWalk({ ...list, since: OLDEST_ACTIVE }, `NOT ${isFew}`)],
+    ways: [candidates('held', list), productWalk({ ...list, since: OLDEST_ACTIVE }, `NOT ${isFew('held')}`)],
   };
 }
 
@@ -93,11 +105,11 @@ function activeOfProduct(list: List): Ways {
 function withOverdue(list: List): Ways {
   const { ctes, ways } = waysOf(list);
   const overdue = { ...list, status: 'active', expiry: `<= ${NOW}`, since: OLDEST_ACTIVE } as const;
-  const isFew = `(SELECT count(*) FROM overdue) <= ${FEW}`;
-  const walked = list.product === undefined ? walks(overdue, `NOT ${isFew}`) : [productWalk(overdue, `NOT ${isFew}`)];
+  const isMuch = `NOT ${isFew('overdue')}`;
+  const walked = list.product === undefined ? walks(overdue, isMuch) : productWalk(overdue, isMuch);
   return {
     ctes: [...ctes, `overdue AS MATERIALIZED (${someActive(overdue.expiry)})`],
-    ways: [...ways, candidates('overdue', list, isFew), ...walked],
+    ways: [...ways, candidates('overdue', list), walked],
   };
 }
 
@@ -107,10 +119,14 @@ function someActive(expiry: List['expiry']): string {
     ORDER BY expires_at LIMIT ${FEW + 1}`;
 }
 
-function candidates(table: string, { after, ...list }: List, isFew: string): string {
+function isFew(table: string): string {
+  return `(SELECT count(*) FROM ${table}) <= ${FEW}`;
+}
+
+function candidates(table: string, { after, ...list }: List): string {
   const isOfUser = list.user === undefined ? [] : [`user_id = ${list.user}`];
   const ofProduct = list.product === undefined ? [] : [isOfProduct(table, list)];
-  return `SELECT id FROM ${table} WHERE ${[isFew, `id < ${after}`, ...isOfUser, ...ofProduct].join(' AND ')}`;
+  return `SELECT id FROM ${table} WHERE ${[isFew(table), `id < ${after}`, ...isOfUser, ...ofProduct].join(' AND ')}`;
 }
 
 /** OFFSET 0 has it looked up for each candidate: as a join, the planner might read all the items of a hot product. */
@@ -120,14 +136,17 @@ function isOfProduct(table: string, { product }: Pick<List, 'product'>): string 
 }
 
 /** A user's reservations, those of a status, or all: a walk for each status, as each has its own order. */
-function walks(list: List, ...conditions: string[]): string[] {
+function walks(list: List, ...conditions: string[]): string {
   const { user, status, expiry = `> ${NOW}` } = list;
   const ofUser: Record<string, string> = user === undefined ? {} : { user_id: user };
-  const statuses = status === undefined && user !== undefined ? RESERVATION_STATUSES : [status];
+  if (status === undefined && user !== undefined) {
+    // One walk that is carried out for each of them is planned once.
+    const ofStatus = walk('reservations', { ...ofUser, status: 'one.status' }, list, conditions);
+    return `SELECT id FROM unnest('{${RESERVATION_STATUSES.join(',')}}'::text[]) AS one (status)
+      CROSS JOIN LATERAL (${ofStatus}) AS of_status`;
+  }
   const live = status === 'active' ? [`expires_at ${expiry}`] : [];
-  return statuses.map((one) =>
-    walk('reservations', { ...ofUser, ...(one && { status: `'${one}'` }) }, list, [...live, ...conditions]),
-  );
+  return walk('reservations', { ...ofUser, ...(status && { status: `'${status}'` }) }, list, [...live, ...conditions]);
 }
 
 /** How the ledger calls it when a hold ends so. */
@@ -135,17 +154,21 @@ const ENDINGS = { committed: 'commit', cancelled: 'release', expired: 'expire' }
 
 /** A product's reservations. Of those that have ended, the ledger knows how. */
 function productWalk(list: List, ...conditions: string[]): string {
-  const { user, product, status, expiry = `> ${NOW}` } = list;
-  const live = status === 'active' ? [`status = 'active' AND expires_at ${expiry}`] : [];
-  const wanted = [...live, ...(user === undefined ? [] : [`user_id = ${user}`])].join(' AND ');
-  // By nothing but its id: for what seems to be rare, the planner might read all that is active instead.
-  const isWanted = `EXISTS (SELECT FROM (SELECT * FROM reservations WHERE id = reservation_id OFFSET 0) AS one WHERE ${wanted} OFFSET 0)`;
-  const all = wanted === '' ? conditions : [...conditions, isWanted];
+  const { product, status } = list;
+  const all = [...conditions, ...isWanted('reservation_id', list)];
   if (status === undefined || status === 'active') {
     return walk('reservation_items', { product_id: product! }, list, all);
   }
   const key = { product_id: product!, kind: `'${ENDINGS[status]}'` };
   return walk('stock_movements', key, list, [`kind IN ('commit', 'release', 'expire')`, ...all]);
+}
+
+/** By nothing but its id: for what seems to be rare, the planner might read all that is active instead. */
+function isWanted(id: string, { user, status, expiry = `> ${NOW}` }: List): string[] {
+  const live = status === 'active' ? [`status = 'active' AND expires_at ${expiry}`] : [];
+  const wanted = [...live, ...(user === undefined ? [] : [`user_id = ${user}`])];
+  const one = `(SELECT * FROM reservations WHERE id = ${id} OFFSET 0) AS one`;
+  return wanted.length === 0 ? [] : [`EXISTS (SELECT FROM ${one} WHERE ${wanted.join(' AND ')} OFFSET 0)`];
 }
 
 /**
