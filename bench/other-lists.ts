@@ -36,8 +36,8 @@ export async function otherLists(client: Client): Promise<OtherList[]> {
     ...['active', 'committed', 'cancelled', 'expired'].map((status) => `product_id=${product}&status=${status}`),
   ];
   const products = [
-    ...['', `q=${sku}`, 'q=mug', 'q=sofa', 'q=no+such', 'q=zz', 'in_stock=true', 'in_stock=false'],
-    'q=oak&in_stock=false',
+    ...['', `q=${sku}`, 'q=mug', 'q=sofa', 'q=no+such', 'q=zz', 'q=--', 'in_stock=true', 'in_stock=false'],
+    ...['q=oak&in_stock=false', 'q=e&in_stock=false', 'q=zz&in_stock=true', `q=${sku}&in_stock=true`],
   ];
   const list = (name: string, path: string, queries: string[]): OtherList[] =>
     queries.map((query) => ({

@@ -39,11 +39,11 @@ const CONSTRAINTS = `
   FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid AND NOT relispartition
   WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u') AND conrelid::regclass::text <> '${BOOKKEEPING}'`;
 
-/** TypeORM cannot spell an index of trigrams. */
+/** TypeORM cannot spell the indexes of texts. */
 const INDEXES = `
   SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS definition FROM pg_index
   JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = 'public'::regnamespace AND NOT relispartition
-  WHERE NOT indisprimary AND relname <> 'products_by_text'`;
+  WHERE NOT indisprimary AND relname NOT IN ('products_by_text', 'products_by_pieces')`;
 
 describe('The migrations', () => {
   let database: TestDatabase;
@@ -155,6 +155,31 @@ describe('The migrations', () => {
     expect(await rows()).toEqual(all);
     await up();
     expect(await rows()).toEqual(all);
+  });
+
+  it('know which products are in stock that were there before', async () => {
+    await up();
+    while ((await objects()).includes('relation product_availability')) {
+      await dataSource.undoLastMigration({ transaction: 'each' });
+    }
+    await database.query(`INSERT INTO warehouses (id, code, name) VALUES (gen_random_uuid(), 'OTHER', 'Other')`);
+    await database.query(`
+      INSERT INTO products (id, sku, name, price, currency, is_active)
+      SELECT gen_random_uuid(), n, 'n', 1, 'EUR', n <> 2 FROM generate_series(0, 3) AS n`);
+    await database.query(`
+      INSERT INTO stock_levels SELECT products.id, warehouses.id, available, 0, available FROM products, warehouses,
+        LATERAL (SELECT CASE WHEN code = 'MAIN' THEN sku::int ELSE greatest(sku::int - 2, 0) END AS available) AS amount`);
+    await up();
+    const kept = `
+      SELECT sku, kept.is_active, stocked_levels, is_in_stock, kept.created_at = products.created_at AS is_of_its_time
+      FROM products JOIN product_availability AS kept ON product_id = id ORDER BY sku`;
+    const common = { is_active: true, is_of_its_time: true, is_in_stock: true };
+    expect(await database.query(kept)).toEqual([
+      { ...common, sku: '0', stocked_levels: 0, is_in_stock: false },
+      { ...common, sku: '1', stocked_levels: 1 },
+      { ...common, sku: '2', stocked_levels: 1, is_active: false },
+      { ...common, sku: '3', stocked_levels: 2 },
+    ]);
   });
 
   it('run once when many processes start at once on an empty database', async () => {

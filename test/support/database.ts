@@ -40,6 +40,7 @@ export async function createDatabase({ template = TEMPLATE }: { template?: strin
 const TABLES = [
   'users',
   'products',
+  'product_availability',
   'warehouses',
   'stock_levels',
   'stock_movements',

@@ -98,6 +98,15 @@ export async function stockOf(
 }
 
 /** Fails unless stock, ledger and reservations agree everywhere. To be called after every test that moves stock at once. */
-export async function expectReconciled({ admin }: TestApp): Promise<void> {
+export async function expectReconciled({ admin, database }: TestApp): Promise<void> {
   expect(dataOf(await admin.get('/api/admin/reconciliation'))).toMatchObject({ ok: true, differences: [] });
+  expect(await database.query(WRONGLY_KEPT)).toEqual([]);
 }
+
+/** Whatever the triggers keep of products and levels must be what those say. */
+const WRONGLY_KEPT = `
+  SELECT * FROM product_availability AS kept FULL JOIN (
+    SELECT id AS product_id, created_at, is_active,
+      (SELECT count(*) FROM stock_levels WHERE product_id = products.id AND available > 0) AS stocked_levels
+    FROM products) AS actual USING (product_id, created_at, is_active, stocked_levels)
+  WHERE kept IS NULL OR actual IS NULL OR is_in_stock <> (stocked_levels > 0)`;

@@ -32,7 +32,8 @@ import {
   toProductSnapshot,
   type UpdateProductBody,
 } from './products.dto';
-import { findLevels, findProducts, findStockSums, selectProducts } from './products.query';
+import { findProducts, selectProducts } from './product-list.query';
+import { findLevels, findStockSums } from './products.query';
 
 @Injectable()
 export class ProductsService {
