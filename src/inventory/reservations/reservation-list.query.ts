@@ -172,8 +172,8 @@ function isWanted(id: string, { user, status, expiry = `> ${NOW}` }: List): stri
 }
 
 /**
- * The newest ids with this key, read backwards from an index of key and id. Comparing rows instead of each column leaves
- * no other index, and no other order, to choose.
+ * The newest ids with this key, read backwards from an index of key and id. Compared as rows, not column by column, no other
+ * order is quicker; an index that merely begins with the same column could still be chosen, as the ledger's primary key.
  */
 function walk(
   table: string,
