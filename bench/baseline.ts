@@ -25,7 +25,11 @@ export async function reserveByHand(client: Client, productId: string, userId: s
      VALUES ($1, $2, 'active', clock_timestamp() + interval '600 seconds', 19.90, 'EUR')`,
     [reservationId, userId],
   );
-  await client.query('INSERT INTO reservation_items VALUES ($1, $2, $3, 1, 19.90)', [reservationId, productId, MAIN]);
+  await client.query(
+    `INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+     VALUES ($1, $2, $3, $4, 1, 19.90)`,
+    [reservationId, userId, productId, MAIN],
+  );
   await client.query(
     `INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta,
        available_after, reserved_after, reservation_id, actor, request_id)

@@ -12,7 +12,9 @@ const LEVEL = 'UPDATE stock_levels SET available = $3, reserved = $4 WHERE produ
 const RESERVATIONS = `
   INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
   SELECT id, $2, 'active', clock_timestamp() + interval '600 seconds', 19.90, 'EUR' FROM unnest($1::uuid[]) AS id`;
-const ITEMS = 'INSERT INTO reservation_items SELECT id, $2, $3, 1, 19.90 FROM unnest($1::uuid[]) AS id';
+const ITEMS = `
+  INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+  SELECT id, $2, $3, $4, 1, 19.90 FROM unnest($1::uuid[]) AS id`;
 const MOVEMENTS = `
   INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta,
     available_after, reserved_after, reservation_id, actor, request_id)
@@ -38,7 +40,7 @@ async function reserveBatch(client: Client, productId: string, userId: string): 
   await Promise.all([
     client.query(prepared(LEVEL, [productId, MAIN, available - BATCH, reserved + BATCH])),
     client.query(prepared(RESERVATIONS, [ids, userId])),
-    client.query(prepared(ITEMS, [ids, productId, MAIN])),
+    client.query(prepared(ITEMS, [ids, userId, productId, MAIN])),
     client.query(prepared(MOVEMENTS, [movements, ids, requests, productId, MAIN, available, reserved, actor])),
     client.query(prepared(AUDIT, [entries, ids, requests, actor, { product_id: productId, quantity: 1 }])),
     client.query('COMMIT'),

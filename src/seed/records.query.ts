@@ -21,8 +21,8 @@ const WRITE_RESERVATIONS = `
   FROM seed_orders ORDER BY n`;
 
 const WRITE_RESERVATION_ITEMS = `
-  INSERT INTO reservation_items (reservation_id, product_id, warehouse_id, quantity, unit_price)
-  SELECT reservation_id, product_id, warehouse_id, quantity, unit_price
+  INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+  SELECT reservation_id, user_id, product_id, warehouse_id, quantity, unit_price
   FROM seed_lines JOIN seed_orders USING (n) ORDER BY key`;
 
 const WRITE_ORDERS = `

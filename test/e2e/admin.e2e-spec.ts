@@ -188,10 +188,12 @@ describe('Reconciliation', () => {
 
   it('finds a reservation that holds nothing', async () => {
     const { id: product_id } = await aProduct(test);
-    const { id } = await aReservation(test.aUser(), (await aProduct(test)).id);
+    const { id, user_id } = await aReservation(test.aUser(), (await aProduct(test)).id);
     await run(
-      'INSERT INTO reservation_items (reservation_id, product_id, warehouse_id, quantity, unit_price) VALUES ($1, $2, $3, 6, 1)',
+      `INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+       VALUES ($1, $2, $3, $4, 6, 1)`,
       id,
+      user_id,
       product_id,
       MAIN,
     );

@@ -182,6 +182,36 @@ describe('The migrations', () => {
     ]);
   });
 
+  it('tell the items of reservations whose they are, and lose none, not even one without a reservation', async () => {
+    const down = async (): Promise<void> => {
+      while ((await definitions(database)).includes('reservation_items.user_id uuid not null')) {
+        await dataSource.undoLastMigration({ transaction: 'each' });
+      }
+    };
+    const items = (table: string): Promise<{ reservation_id: string }[]> =>
+      database.query(`
+        SELECT reservation_id, user_id, product_id, warehouse_id, quantity, unit_price FROM ${table} ORDER BY product_id`);
+    await up();
+    await down();
+    await database.query(`
+      WITH held AS (
+        INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'active', now(), 1, 'EUR' FROM generate_series(1, 3) RETURNING id)
+      INSERT INTO reservation_items (reservation_id, product_id, warehouse_id, quantity, unit_price)
+      SELECT id, gen_random_uuid(), gen_random_uuid(), n, n FROM held, generate_series(1, 2) AS n`);
+    const before = await items('reservation_items JOIN reservations ON id = reservation_id');
+    expect(before).toHaveLength(6);
+    await up();
+    expect(await items('reservation_items')).toEqual(before);
+    await down();
+    expect(await items('reservation_items JOIN reservations ON id = reservation_id')).toEqual(before);
+    await database.query('DELETE FROM reservations WHERE id = $1', [before[0]!.reservation_id]);
+    const muted = jest.spyOn(console, 'log').mockReturnValue();
+    await expect(up()).rejects.toThrow('null value in column "user_id"');
+    muted.mockRestore();
+    expect(await database.query('SELECT FROM reservation_items')).toHaveLength(6);
+  });
+
   it('run once when many processes start at once on an empty database', async () => {
     const done = await Promise.all(Array.from({ length: 6 }, () => migrate(database.url)));
     expect(done.map(({ length }) => length).sort()).toEqual([0, 0, 0, 0, 0, dataSource.migrations.length]);

@@ -24,7 +24,8 @@ const aHold = (): Partial<Reservation> & { id: string } => ({
   ...{ totalAmount: '19.90', currency: 'EUR', expiresAt: new Date('2030-01-01T00:00:00.123Z') },
 });
 const itemOf = ({ id }: { id: string }, quantity: number): ReservationItem => ({
-  ...{ reservationId: id, productId: randomUUID(), warehouseId: randomUUID(), quantity, unitPrice: '9.95' },
+  ...{ reservationId: id, userId: randomUUID(), productId: randomUUID(), warehouseId: randomUUID() },
+  ...{ quantity, unitPrice: '9.95' },
 });
 
 /** In no transaction: what one statement does stays or goes as a whole, what several do does not. */

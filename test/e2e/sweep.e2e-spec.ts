@@ -13,10 +13,10 @@ const OVERDUE_HOLDS = `
   WITH held AS (
     INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
     SELECT gen_random_uuid(), gen_random_uuid(), 'active', clock_timestamp() - number * interval '1 millisecond', 1, 'EUR'
-    FROM generate_series(1, $2::int) AS number RETURNING id
+    FROM generate_series(1, $2::int) AS number RETURNING id, user_id
   ), items AS (
-    INSERT INTO reservation_items (reservation_id, product_id, warehouse_id, quantity, unit_price)
-    SELECT held.id, product_id, '${MAIN}', 1, 1 FROM held, unnest($1::uuid[]) AS product_id RETURNING reservation_id, product_id
+    INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+    SELECT held.id, user_id, product_id, '${MAIN}', 1, 1 FROM held, unnest($1::uuid[]) AS product_id RETURNING reservation_id, product_id
   ), moved AS (
     INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, reservation_id, actor, request_id)
     SELECT gen_random_uuid(), product_id, '${MAIN}', 'reserve', -1, 1, 0, 0, reservation_id, 'system:test', gen_random_uuid() FROM items

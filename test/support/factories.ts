@@ -52,6 +52,7 @@ export async function stockUp(
 
 export interface Reservation {
   id: string;
+  user_id: string;
   status: string;
   expires_at: string;
   items: { product_id: string; warehouse_id: string; quantity: number }[];
@@ -101,6 +102,7 @@ export async function stockOf(
 export async function expectReconciled({ admin, database }: TestApp): Promise<void> {
   expect(dataOf(await admin.get('/api/admin/reconciliation'))).toMatchObject({ ok: true, differences: [] });
   expect(await database.query(WRONGLY_KEPT)).toEqual([]);
+  expect(await database.query(OF_SOMEBODY_ELSE)).toEqual([]);
 }
 
 /** Whatever the triggers keep of products and levels must be what those say. */
@@ -110,3 +112,8 @@ const WRONGLY_KEPT = `
       (SELECT count(*) FROM stock_levels WHERE product_id = products.id AND available > 0) AS stocked_levels
     FROM products) AS actual USING (product_id, created_at, is_active, stocked_levels)
   WHERE kept IS NULL OR actual IS NULL OR is_in_stock <> (stocked_levels > 0)`;
+
+/** What is reserved must be known as its user's, where the list by user and product looks. */
+const OF_SOMEBODY_ELSE = `
+  SELECT item.* FROM reservation_items AS item JOIN reservations ON reservations.id = item.reservation_id
+  WHERE item.user_id <> reservations.user_id`;

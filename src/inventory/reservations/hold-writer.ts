@@ -82,8 +82,8 @@ function toReservation(
   };
 }
 
-function itemsOf({ id, items }: HeldReservation): ReservationItem[] {
-  return items.map((item) => ({ ...item, reservationId: id }));
+function itemsOf({ id, userId, items }: HeldReservation): ReservationItem[] {
+  return items.map((item) => ({ ...item, reservationId: id, userId }));
 }
 
 function postingsOf({ reservation: { id, orderId, items }, cause }: Made): Posting[] {

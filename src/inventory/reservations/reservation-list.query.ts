@@ -9,6 +9,8 @@ export interface ReservationFilters {
 
 /** So few candidates are all looked at; where there are more, another way is taken. */
 const FEW = 2000;
+/** One more, as a select, so that the planner does not know it: where it believes in fewer, it might read and sort all. */
+const SOME = `(SELECT ${FEW + 1})`;
 /** Before and behind every id. */
 const BEGINNING = `'00000000-0000-0000-0000-000000000000'`;
 const END = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -71,24 +73,37 @@ function waysOf(list: List): Ways {
 }
 
 /**
- * A user's reservations of a product: found among the user's or, where those are many, among the product's. Where both
- * are many, the user's are walked, and each is looked up, until the page is full: at worst, all that the user has.
+ * A user's reservations of a product are a range of an index. Those with one status are found among some of the newest in
+ * it; where these do not fill the page, among the user's or the product's with that status, if those are few; else in all
+ * of the range, which is walked until the page is full.
  */
 function ofUserAndProduct(list: List): Ways {
-  // As a select, so that the planner does not know it: where it believes in fewer, it might read and sort all of them.
-  const count = `(SELECT ${FEW + 1})`;
-  const ofProduct: List = { ...list, user: undefined, count };
-  // Of those that are active, the ledger knows nothing: for them, all of the product's count, since the oldest active one.
-  const counted = list.status === 'active' ? { ...ofProduct, status: undefined, since: OLDEST_ACTIVE } : ofProduct;
+  const { user, status, count } = list;
+  if (status === undefined) {
+    return { ctes: [], ways: [itemsWalk(list)] };
+  }
+  const range = status === 'active' ? { ...list, since: OLDEST_ACTIVE } : list;
+  const some = { ...list, count: SOME };
+  const ctes = [
+    `newest AS MATERIALIZED (${itemsWalk({ ...range, status: undefined, count: SOME })})`,
+    `near AS MATERIALIZED (SELECT id FROM newest WHERE ${hasState('newest.id', list)} LIMIT ${count})`,
+    `of_user AS MATERIALIZED (${walks(some, `(SELECT count(*) FROM near) < ${count}`, `NOT ${isFew('newest')}`)})`,
+  ];
+  const ways = [
+    'SELECT id FROM near',
+    `SELECT id FROM of_user WHERE ${isFew('of_user')} AND ${isOfProduct('of_user', list)}`,
+  ];
+  if (status === 'active') {
+    return { ctes, ways: [...ways, itemsWalk(range, `NOT ${isFew('of_user')}`)] };
+  }
+  const ofProduct = productWalk({ ...some, user: undefined }, `NOT ${isFew('of_user')}`);
+  const isOfUser = isReservation('of_product.id', `user_id = ${user}`);
   return {
-    ctes: [
-      `of_user AS MATERIALIZED (${walks({ ...list, count })})`,
-      `of_product AS MATERIALIZED (${productWalk(counted, `NOT ${isFew('of_user')}`)})`,
-    ],
+    ctes: [...ctes, `of_product AS MATERIALIZED (${ofProduct})`],
     ways: [
-      `SELECT id FROM of_user WHERE ${isFew('of_user')} AND ${isOfProduct('of_user', list)}`,
-      `SELECT id FROM of_product WHERE ${[isFew('of_product'), ...isWanted('of_product.id', list)].join(' AND ')}`,
-      walks(list, `NOT ${isFew('of_product')}`, isOfProduct('reservations', list)),
+      ...ways,
+      `SELECT id FROM of_product WHERE ${isFew('of_product')} AND ${isOfUser}`,
+      itemsWalk(range, `NOT ${isFew('of_product')}`),
     ],
   };
 }
@@ -155,20 +170,30 @@ const ENDINGS = { committed: 'commit', cancelled: 'release', expired: 'expire' }
 /** A product's reservations. Of those that have ended, the ledger knows how. */
 function productWalk(list: List, ...conditions: string[]): string {
   const { product, status } = list;
-  const all = [...conditions, ...isWanted('reservation_id', list)];
   if (status === undefined || status === 'active') {
-    return walk('reservation_items', { product_id: product! }, list, all);
+    return itemsWalk(list, ...conditions);
   }
   const key = { product_id: product!, kind: `'${ENDINGS[status]}'` };
-  return walk('stock_movements', key, list, [`kind IN ('commit', 'release', 'expire')`, ...all]);
+  return walk('stock_movements', key, list, [`kind IN ('commit', 'release', 'expire')`, ...conditions]);
 }
 
-/** By nothing but its id: for what seems to be rare, the planner might read all that is active instead. */
-function isWanted(id: string, { user, status, expiry = `> ${NOW}` }: List): string[] {
-  const live = status === 'active' ? [`status = 'active' AND expires_at ${expiry}`] : [];
-  const wanted = [...live, ...(user === undefined ? [] : [`user_id = ${user}`])];
+/** A product's reservations, or a user's of it: those with another status are passed over. */
+function itemsWalk(list: List, ...conditions: string[]): string {
+  const { user, product, status } = list;
+  const key = { ...(user !== undefined && { user_id: user }), product_id: product! };
+  const wanted = status === undefined ? [] : [hasState('reservation_id', list)];
+  return walk('reservation_items', key, list, [...conditions, ...wanted]);
+}
+
+function hasState(id: string, { status, expiry = `> ${NOW}` }: List): string {
+  const live = status === 'active' ? ` AND expires_at ${expiry}` : '';
+  return isReservation(id, `status = '${status}'${live}`);
+}
+
+/** Looked up by nothing but its id: for what seems to be rare, the planner might read all that is active instead. */
+function isReservation(id: string, condition: string): string {
   const one = `(SELECT * FROM reservations WHERE id = ${id} OFFSET 0) AS one`;
-  return wanted.length === 0 ? [] : [`EXISTS (SELECT FROM ${one} WHERE ${wanted.join(' AND ')} OFFSET 0)`];
+  return `EXISTS (SELECT FROM ${one} WHERE ${condition} OFFSET 0)`;
 }
 
 /**

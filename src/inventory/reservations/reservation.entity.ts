@@ -43,10 +43,15 @@ export class Reservation {
 /** What one warehouse holds of one product for a reservation, at the price of the moment it was made. */
 @Entity('reservation_items')
 @Index('reservation_items_by_product', ['productId', 'reservationId'])
+@Index('reservation_items_by_user', ['userId', 'productId', 'reservationId'])
 @Check('reservation_items_quantity_positive', 'quantity > 0')
 export class ReservationItem {
   @PrimaryColumn('uuid')
   reservationId!: string;
+
+  /** Whose reservation it is, which never changes: here as well, for the index by user and product. */
+  @Column('uuid')
+  userId!: string;
 
   @PrimaryColumn('uuid')
   productId!: string;

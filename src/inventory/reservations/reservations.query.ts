@@ -53,7 +53,7 @@ export function selectReservations({ userId, status, productId }: ReservationFil
   const values: unknown[] = [];
   const is = (column: string, value: unknown): string[] =>
     value === undefined ? [] : [`${column} = $${values.push(value)}`];
-  const conditions = [...is('user_id', userId), ...is('status', status), ...is('product_id', productId)];
+  const conditions = [...is('reservations.user_id', userId), ...is('status', status), ...is('product_id', productId)];
   const items = productId === undefined ? '' : 'JOIN reservation_items ON reservation_id = id';
   return { sql: `SELECT FROM reservations ${items} WHERE ${['true', ...conditions].join(' AND ')}`, values };
 }
