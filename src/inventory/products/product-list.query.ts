@@ -99,10 +99,8 @@ function searchOf(query: ProductsQuery, after: Position | undefined, walk: Walk)
   const { q, in_stock: inStock, include_inactive: includeInactive } = query;
   const hasTrigram = TRIGRAM.test(q!);
   const listed = [...(includeInactive ? [] : ['is_active']), ...furtherThan(after)];
-  const farOf = (from: string, ...gates: string[]): string => {
-    const conditions = ['(SELECT * FROM has_failed)', ...gates, ...listed, SEARCHED, ...stateOf(inStock)];
-    return `SELECT id, created_at FROM ${from} AS product ${where(conditions)}`;
-  };
+  const farOf = (from: string, ...gates: string[]): string =>
+    `SELECT id, created_at FROM ${from} ${where(['(SELECT * FROM has_failed)', ...gates, ...listed, SEARCHED])}`;
   const far = hasTrigram
     ? [farOf('products')]
     : [farOf('with_pieces', '(SELECT * FROM is_rare)'), farOf('products', 'NOT (SELECT * FROM is_rare)')];
@@ -113,7 +111,7 @@ function searchOf(query: ProductsQuery, after: Position | undefined, walk: Walk)
     `has_failed AS MATERIALIZED (
       SELECT (SELECT count(*) FROM near) < :count AND (SELECT count(*) FROM newest) = ${NEAR})`,
     ...(hasTrigram ? [] : PIECES),
-    `far AS MATERIALIZED (${far.join(' UNION ALL ')})`,
+    `far AS MATERIALIZED (${newestIn(inStock, far.join(' UNION ALL '))})`,
   ];
   return `${withParts(parts)}
     SELECT id FROM (SELECT * FROM near UNION SELECT * FROM far) AS found ${NEWEST_FIRST} LIMIT :count`;
@@ -137,11 +135,19 @@ function withTexts(walk: string): string {
     ORDER BY walked.created_at DESC, walked.id DESC`;
 }
 
-/** Of a product that a text has found. OFFSET 0 has it looked up. */
-function stateOf(inStock: boolean | undefined): string[] {
+/**
+ * The newest of those that a text has found. OFFSET 0 keeps the planner from following their order to find them, which
+ * is long where they are old. With a state they are looked up, one after the other, until they are enough.
+ */
+function newestIn(inStock: boolean | undefined, found: string): string {
+  const sorted = `SELECT * FROM (${found} OFFSET 0) AS found ${NEWEST_FIRST}`;
+  if (inStock === undefined) {
+    return `${sorted} LIMIT :count`;
+  }
   const isStocked = `(
     EXISTS (SELECT FROM product_availability WHERE product_id = product.id AND is_in_stock OFFSET 0) OR ${IS_OVERDUE})`;
-  return inStock === undefined ? [] : [inStock ? isStocked : `NOT ${isStocked}`];
+  return `
+    SELECT * FROM (${sorted} OFFSET 0) AS product ${where([inStock ? isStocked : `NOT ${isStocked}`])} LIMIT :count`;
 }
 
 function furtherThan(after: Position | undefined): string[] {
