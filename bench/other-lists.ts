@@ -4,6 +4,8 @@ import type { Client } from 'pg';
 export interface OtherList {
   readonly name: string;
   readonly path: string;
+  /** Asked for by the customer who has a twentieth of everything, not by an administrator. */
+  readonly isOwn: boolean;
 }
 
 interface Known {
@@ -14,10 +16,10 @@ interface Known {
   sku: string;
 }
 
-/** The one with the most of everything, and one of which there is hardly anything. */
+/** The one with the most of everything, who has an audit log, and one of which there is hardly anything. */
 const KNOWN = `
   SELECT (SELECT product_id FROM order_items GROUP BY product_id ORDER BY count(*) DESC LIMIT 1) AS product,
-    (SELECT user_id FROM reservations GROUP BY user_id ORDER BY count(*) DESC LIMIT 1) AS user,
+    (SELECT user_id FROM reservations JOIN users ON users.id = user_id GROUP BY user_id ORDER BY count(*) DESC LIMIT 1) AS user,
     (SELECT id FROM orders ORDER BY created_at LIMIT 1) AS order,
     (SELECT request_id FROM order_status_changes ORDER BY order_id LIMIT 1) AS request,
     (SELECT sku FROM products ORDER BY id LIMIT 1) AS sku`;
@@ -31,22 +33,24 @@ export async function otherLists(client: Client): Promise<OtherList[]> {
     ...[`actor=user:${user}`, `actor=user:${user}&object_type=product`, 'start_date=2026-01-01&end_date=2026-01-02'],
     ...[`object_id=${order}`, `request_id=${request}`],
   ];
-  const reservations = [
-    ...['', 'status=active', 'status=committed', 'status=cancelled', 'status=expired', `product_id=${product}`],
-    ...['active', 'committed', 'cancelled', 'expired'].map((status) => `product_id=${product}&status=${status}`),
-  ];
+  const statuses = ['active', 'committed', 'cancelled', 'expired'];
+  const ofProduct = [`product_id=${product}`, ...statuses.map((status) => `product_id=${product}&status=${status}`)];
+  const reservations = ['', ...statuses.map((status) => `status=${status}`), ...ofProduct];
   const products = [
     ...['', `q=${sku}`, 'q=mug', 'q=sofa', 'q=no+such', 'q=zz', 'q=--', 'in_stock=true', 'in_stock=false'],
     ...['q=oak&in_stock=false', 'q=e&in_stock=false', 'q=zz&in_stock=true', `q=${sku}&in_stock=true`],
+    ...['q=vintage', 'q=vintage&in_stock=true', 'q=retro', 'q=retro&in_stock=true'],
   ];
-  const list = (name: string, path: string, queries: string[]): OtherList[] =>
+  const list = (name: string, path: string, queries: string[], isOwn = false): OtherList[] =>
     queries.map((query) => ({
       name: `${name} ${query.replace(/[0-9a-f-]{36}/g, '…')}`.trim(),
       path: query === '' ? path : `${path}?${query}`,
+      isOwn,
     }));
   return [
     ...list('audit-logs', '/api/audit-logs', audit),
     ...list('reservations', '/api/reservations', reservations),
+    ...list('own reservations', '/api/reservations', ['', ...ofProduct], true),
     ...list('products', '/api/products', products),
     ...list('stock-movements', `/api/products/${product}/stock-movements`, ['']),
   ];
