@@ -128,9 +128,7 @@ describe('npm run audit:archive', () => {
 
   it.each([
     [[], '--before must be a month from 2000-01 to 2099-12, as 2026-01'],
-    [['--before', '2025'], '--before must be a month from'],
     [['--before', '2025-13'], '--before must be a month from'],
-    [['--before', '2025-01-01'], '--before must be a month from'],
     [['--older', '2025-01'], "Unknown option '--older'"],
   ])('refuses %j in one line', async (args, line) => {
     const running = start(args);

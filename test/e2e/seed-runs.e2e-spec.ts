@@ -132,19 +132,7 @@ describe('A seed that is refused', () => {
 
   it.each<[string[], RegExp]>([
     [[], /--orders must be a whole number from 1 to 10000000$/m],
-    [['--orders', '0'], /--orders must be a whole number from 1 to/],
-    [['--orders', '1e3'], /--orders must be a whole number from 1 to/],
-    [['--orders', '10000001'], /--orders must be a whole number from 1 to/],
-    [['--orders', '9', '--products', '100001'], /--products must be a whole number from 1 to 100000$/m],
-    [['--orders', '9', '--users', '-1'], /--users/],
-    [['--orders', '9', '--months', '121'], /--months must be a whole number from 1 to 120$/m],
-    [['--orders', '9', '--batch', '0'], /--batch must be a whole number from 1 to 100000$/m],
-    [['--orders', '9', '--rng-seed', 'a b'], /--rng-seed must be 1 to 64 letters, digits, _ and -$/m],
-    [['--orders', '9', '--end', '2026-02-30'], /--end must be a date from/],
-    [['--orders', '9', '--end', 'today'], /--end must be a date from/],
-    [['--orders'], /--orders/],
     [['--ordres', '9'], /--ordres/],
-    [['--orders', '9', 'more'], /more/],
   ])('names the argument and the rule: %j', (args, line) => expectRefusal(args, line));
 
   it('is for production only with --force', async () => {
