@@ -13,7 +13,7 @@ import {
   stockOf,
   stockUp,
 } from '../support/factories';
-import { deadlocksIn, inLine, storm, tally, untilWaiting, whileLocked } from '../support/race';
+import { deadlocksIn, inLine, persistently, storm, tally, untilWaiting, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const LOCK_RESERVATION = 'SELECT FROM reservations WHERE id = $1 FOR UPDATE';
@@ -82,12 +82,14 @@ describe('A batch of commits', () => {
       return { id: order?.reservation_id ?? (await aReservation(user, product.id)).id, orderId: order?.id };
     });
     const act = (id: string, action: string, body?: object): Promise<Reply> =>
-      user.post(`/api/reservations/${id}/${action}`, body);
-    const newcomers = storm(40, () => test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 }));
+      persistently(() => user.post(`/api/reservations/${id}/${action}`, body));
+    const reserve = (): Promise<Reply> =>
+      persistently(() => test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 }));
+    const newcomers = storm(40, reserve);
     const ends = await storm(100, async (index) => {
       const { id, orderId } = holds[index]!;
       const cancel = (): Promise<Reply> => act(id, 'cancel');
-      const buy = (): Promise<Reply> => commit(aCommit(user, id));
+      const buy = (): Promise<Reply> => persistently(() => commit(aCommit(user, id)));
       const extend = (): Promise<Reply> => act(id, 'extend', { ttl_seconds: 900 });
       // Whoever is asked first has the better chances: half of them the commit, half of them the cancellation.
       const asked = index % 2 ? [buy, cancel, extend, buy] : [cancel, buy, extend, buy];

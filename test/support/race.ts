@@ -19,6 +19,15 @@ export async function inTurns<T>(times: number, attempt: () => Promise<T>): Prom
   return results;
 }
 
+/** Asks again as long as the answer is 503, as clients do: nothing was changed, the machine is slow. */
+export async function persistently(attempt: () => Promise<Reply>): Promise<Reply> {
+  let reply: Reply;
+  do {
+    reply = await attempt();
+  } while (reply.status === 503);
+  return reply;
+}
+
 /** A door that opens when so many have come to it. */
 export function meeting(size: number): () => Promise<void> {
   let open!: () => void;
