@@ -13,9 +13,8 @@ describe('npm run audit:archive', () => {
   let build: Build;
   let database: TestDatabase;
   beforeAll(async () => {
-    build = await Build.make('archive');
+    build = await Build.make();
   });
-  afterAll(() => build.remove());
   beforeEach(async () => {
     database = await createDatabase();
     const session = await BulkSession.open(database.url);

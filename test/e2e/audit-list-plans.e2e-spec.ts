@@ -62,7 +62,6 @@ describe('The plan of a page of the audit log', () => {
     database = await createDatabase();
     const seed = await SeedProgram.compile();
     await seed.run(database, ['--orders', '8000', '--months', String(MONTHS), '--end', '2026-11-01']);
-    await seed.remove();
     await database.query('VACUUM ANALYZE audit_logs');
     test = await startTestApp({}, database);
     manager = test.app.get(DataSource).manager;

@@ -30,35 +30,19 @@ let build: Build;
 let database: TestDatabase;
 let program: Running;
 beforeAll(async () => {
-  build = await Build.make('log-secrets');
+  build = await Build.make();
   database = await createDatabase();
 });
 afterAll(async () => {
   await program?.end('SIGTERM');
   await database.drop();
-  await build.remove();
 });
-
-/** Resolves when the program has written this, with what stands in the brackets. */
-async function written(text: RegExp): Promise<string> {
-  return new Promise((found, reject) => {
-    const look = (): void => {
-      const match = text.exec(program.stdout);
-      if (match) {
-        found(match[1]!);
-      }
-    };
-    program.child.stdout!.on('data', look);
-    void program.exited.then((code) => reject(new Error(`ended with ${code}: ${program.stdout}${program.stderr}`)));
-    look();
-  });
-}
 
 describe('The log', () => {
   it('says who did what, and repeats no password, token, key or email, not even at its finest or of a fault', async () => {
     const settings = { ...SECRETS, ADMIN_EMAIL, NODE_ENV: 'production', LOG_LEVEL: 'trace', PORT: '0' };
     program = build.start('main.js', [], { ...settings, DATABASE_URL: database.url });
-    const anonymous = new Api(await written(/"address":"(http:[^"]+)"/));
+    const anonymous = new Api(await program.address());
     const email = `${unique('ada')}@example.com`;
     const bearer = (token: string): { Authorization: string } => ({ Authorization: `Bearer ${token}` });
 

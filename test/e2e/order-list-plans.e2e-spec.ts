@@ -30,7 +30,6 @@ describe('The plan of a page of orders', () => {
     database = await createDatabase();
     const seed = await SeedProgram.compile();
     await seed.run(database, ['--orders', String(ORDERS), '--months', '12', '--end', '2026-11-01']);
-    await seed.remove();
     // A reseller, who made every second order until half a year ago.
     await database.query(`
       UPDATE orders SET user_id = (SELECT gen_random_uuid()) WHERE id IN (SELECT id FROM (

@@ -11,7 +11,6 @@ let program: SeedProgram;
 beforeAll(async () => {
   program = await SeedProgram.compile();
 });
-afterAll(() => program.remove());
 
 /** One number for all that must be the same for the same arguments: nothing but the end of pending holds is not. */
 async function checksum(database: TestDatabase): Promise<object> {

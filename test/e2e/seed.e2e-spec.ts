@@ -24,7 +24,6 @@ describe('A seeded database', () => {
     const program = await SeedProgram.compile();
     test = await startTestApp();
     run = await program.run(test.database);
-    await program.remove();
   });
   afterAll(() => test.close());
   beforeEach(() => expectReconciled(test));

@@ -1,91 +1,38 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { migrate } from '../../src/platform/database/migrate';
 import { Api } from '../support/api';
 import { monthFromNow, monthsOf } from '../support/audit-months';
 import { createDatabase, databaseUrl, type TestDatabase } from '../support/database';
 import { dataOf } from '../support/factories';
+import { Build, type Running } from '../support/program';
 import { until, untilWaiting } from '../support/race';
 import { unique } from '../support/test-app';
 
-const ROOT = resolve(__dirname, '..', '..');
-/** Under node_modules, so that what is built there finds its packages. */
-const BUILD = join(ROOT, 'node_modules', '.cache', `holdfast-startup-${process.pid}`);
-
 jest.setTimeout(90_000);
 
-/** The program as a process of its own, with these variables and no others. */
-class Run {
-  readonly child: ChildProcess;
-  readonly exited: Promise<number | null>;
-  stdout = '';
-  stderr = '';
-
-  constructor(folder: string, env: Record<string, string>) {
-    const variables = { PATH: process.env['PATH'], PORT: '0', DATA_DIR: join(folder, 'data'), ...env };
-    this.child = spawn(process.execPath, [join(BUILD, 'src', 'main.js')], { cwd: folder, env: variables });
-    this.child.stdout!.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
-    this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
-    this.exited = new Promise((done) => this.child.on('close', done));
-  }
-
-  /** Resolves when it has written this; fails if it ends without. */
-  async wrote(text: RegExp): Promise<RegExpExecArray> {
-    return new Promise((found, reject) => {
-      const look = (): void => {
-        const match = text.exec(this.stdout);
-        if (match) {
-          found(match);
-        }
-      };
-      this.child.stdout!.on('data', look);
-      void this.exited.then((code) => reject(new Error(`ended with ${code}: ${this.stdout}${this.stderr}`)));
-      look();
-    });
-  }
-
-  /** The address at which it serves. */
-  async ready(): Promise<string> {
-    return (await this.wrote(/API +(http:\S+)\/api\n[^]*\n\n/))[1]!;
-  }
-
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    this.child.kill(signal);
-    return this.exited;
-  }
-}
-
+let build: Build;
 let folder: string;
-let runs: Run[];
-const start = (env: Record<string, string>): Run => {
-  const run = new Run(folder, env);
+let runs: Running[];
+/** The program as a process of its own, with these variables and no others. */
+const start = (env: Record<string, string>): Running => {
+  const run = build.start('main.js', [], { PORT: '0', DATA_DIR: join(folder, 'data'), ...env }, folder);
   runs.push(run);
   return run;
 };
 
 beforeAll(async () => {
-  const compiler = require.resolve('typescript/bin/tsc');
-  await promisify(execFile)(process.execPath, [
-    compiler,
-    '-p',
-    join(ROOT, 'tsconfig.build.json'),
-    '--noCheck',
-    '--outDir',
-    BUILD,
-  ]);
+  build = await Build.make();
 });
-afterAll(() => rm(BUILD, { recursive: true, force: true }));
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'holdfast-startup-'));
   runs = [];
 });
 afterEach(async () => {
-  await Promise.all(runs.map((run) => run.stop('SIGTERM')));
+  await Promise.all(runs.map((run) => run.end()));
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -152,13 +99,13 @@ describe('Processes on one database', () => {
     database = await createDatabase({ template: 'template0' });
   });
   afterEach(async () => {
-    await Promise.all(runs.map((run) => run.stop()));
+    await Promise.all(runs.map((run) => run.end()));
     await database.drop();
   });
 
   it('all come up when several start at once on an empty one, with one administrator', async () => {
     const started = [0, 1, 2].map(() => start({ DATABASE_URL: database.url }));
-    const addresses = await Promise.all(started.map((run) => run.ready()));
+    const addresses = await Promise.all(started.map((run) => run.address()));
     const passwords = started.flatMap((run) =>
       [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!),
     );
@@ -171,7 +118,7 @@ describe('Processes on one database', () => {
       { email: 'admin@holdfast.local', role: 'admin' },
     ]);
     expect(await database.query("SELECT code FROM warehouses WHERE code = 'MAIN'")).toHaveLength(1);
-    expect(await Promise.all(started.map((run) => run.stop()))).toEqual([0, 0, 0]);
+    expect(await Promise.all(started.map((run) => run.end()))).toEqual([0, 0, 0]);
     expect(started.map((run) => run.stderr)).toEqual(['', '', '']);
   });
 
@@ -184,7 +131,7 @@ describe('Processes on one database', () => {
     await untilWaiting(database, 2);
     await client.query('COMMIT');
     client.release();
-    const [address] = await Promise.all(started.map((run) => run.ready()));
+    const [address] = await Promise.all(started.map((run) => run.address()));
     const passwords = started.flatMap((run) =>
       [...run.stdout.matchAll(/Password +(\S+)/g)].map(([, password]) => password!),
     );
@@ -196,13 +143,13 @@ describe('Processes on one database', () => {
     await migrate(database.url);
     const month = await monthFromNow(database, 0);
     await database.query(`DROP TABLE audit_logs_${month}`);
-    await start({ DATABASE_URL: database.url }).ready();
+    await start({ DATABASE_URL: database.url }).address();
     expect(await monthsOf(database)).toContain(month);
   });
 
   it('answer what is in flight before SIGTERM ends them with 0', async () => {
     const run = start({ DATABASE_URL: database.url, ...ADMIN });
-    const admin = await logIn(await run.ready());
+    const admin = await logIn(await run.address());
     const { id } = dataOf(
       await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }),
     );
@@ -227,9 +174,9 @@ describe('Processes on one database', () => {
     'end with 0 on %s although a client keeps its connection open',
     async (signal) => {
       const run = start({ DATABASE_URL: database.url, ...ADMIN });
-      const address = await run.ready();
+      const address = await run.address();
       expect((await fetch(`${address}/health/ready`, { keepalive: true })).status).toBe(200);
-      expect(await run.stop(signal)).toBe(0);
+      expect(await run.end(signal)).toBe(0);
     },
   );
 
@@ -249,27 +196,27 @@ describe('The embedded database', () => {
     const run = start(ADMIN);
     await until(async () => existsSync(postmaster), 'the database was started');
     expect(run.stdout).toBe('');
-    expect(await run.stop()).toBe(0);
+    expect(await run.end()).toBe(0);
     expect(existsSync(postmaster)).toBe(false);
   });
 
   it('survives a kill -9: what was done and the tokens hold after the next start', async () => {
     const first = start(ADMIN);
-    const admin = await logIn(await first.ready());
+    const admin = await logIn(await first.address());
     const product = dataOf(
       await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }),
     );
-    expect(await first.stop('SIGKILL')).toBeNull();
+    expect(await first.end('SIGKILL')).toBeNull();
 
     const second = start(ADMIN);
-    const again = new Api(await second.ready(), { id: admin.userId, token: admin.token });
+    const again = new Api(await second.address(), { id: admin.userId, token: admin.token });
     expect(dataOf(await again.get(`/api/products/${product.id}`))).toMatchObject({
       id: product.id,
       available_stock: 3,
     });
     expect(dataOf(await again.get('/api/auth/me'))).toMatchObject({ id: admin.userId, role: 'admin' });
     expect(dataOf(await again.get('/api/admin/reconciliation'))).toMatchObject({ ok: true });
-    expect([await second.stop(), second.stderr]).toEqual([0, '']);
+    expect([await second.end(), second.stderr]).toEqual([0, '']);
     expect(existsSync(join(folder, 'data', 'database', 'cluster', 'postmaster.pid'))).toBe(false);
   });
 });

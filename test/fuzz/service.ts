@@ -15,7 +15,6 @@ const HEAP_MB = 160;
 /** The compiled program as a process of its own, so that its whole log and its memory are its own too. */
 export class Service {
   private constructor(
-    private readonly build: Build,
     private readonly running: Running,
     readonly database: TestDatabase,
     readonly url: string,
@@ -24,7 +23,7 @@ export class Service {
   ) {}
 
   static async start(): Promise<Service> {
-    const [build, database] = [await Build.make('fuzz'), await createDatabase()];
+    const [build, database] = [await Build.make(), await createDatabase()];
     const running = build.start('main.js', [], {
       NODE_ENV: 'production',
       NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}`,
@@ -39,7 +38,7 @@ export class Service {
       CLEANUP_CRON: NEVER,
       LOG_LEVEL: 'trace',
     });
-    const url = await addressOf(running);
+    const url = await running.address();
     const anonymous = new Api(url);
     const tokenOf = async (person: object): Promise<string> =>
       dataOf(await anonymous.post('/api/auth/login', person)).access_token;
@@ -51,7 +50,7 @@ export class Service {
     const people = { admin: await tokenOf(ADMIN), ada: await register('ada'), bob: await register('bob') };
     const client = new Client(url, authorizations(people, JWT_SECRET));
     Object.entries(ADMIN).forEach(([kind, value]) => client.remember(kind, value));
-    return new Service(build, running, database, url, new Api(url, { id: '', token: people.admin }), client);
+    return new Service(running, database, url, new Api(url, { id: '', token: people.admin }), client);
   }
 
   get log(): string {
@@ -71,18 +70,5 @@ export class Service {
   async remove(): Promise<void> {
     await this.stop();
     await this.database.drop();
-    await this.build.remove();
   }
-}
-
-function addressOf(running: Running): Promise<string> {
-  return new Promise((found, reject) => {
-    running.child.stdout!.on('data', () => {
-      const address = /"address":"(http:[^"]+)"/.exec(running.stdout)?.[1];
-      if (address) {
-        found(address);
-      }
-    });
-    void running.exited.then((code) => reject(new Error(`ended with ${code}: ${running.stdout}${running.stderr}`)));
-  });
 }

@@ -1,10 +1,11 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { migrate } from '../../src/platform/database/migrate';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded-postgres/embedded-postgres';
 import { databaseUrl, SERVER_VARIABLE, TEMPLATE } from './database';
+import { BUILD_VARIABLE, BUILDS } from './program';
 
 /** What the teardown has to put away. */
 export interface TestServer {
@@ -18,6 +19,8 @@ export interface TestServer {
  */
 export default async function globalSetup(): Promise<void> {
   const server: TestServer = {};
+  await mkdir(BUILDS, { recursive: true });
+  process.env[BUILD_VARIABLE] = join(BUILDS, `holdfast-${process.pid}`);
   let url = process.env['TEST_DATABASE_URL'];
   if (!url) {
     server.dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-'));

@@ -5,16 +5,12 @@ export const END = '2026-11-01';
 /** A past that is large enough for all there is, at a fixed end so that it is always the same. */
 export const ARGUMENTS = ['--orders', '2000', '--months', '3', '--end', END];
 
-/** The seed as a process, compiled once for a test file. */
+/** The seed as a process. */
 export class SeedProgram {
   private constructor(private readonly build: Build) {}
 
   static async compile(): Promise<SeedProgram> {
-    return new SeedProgram(await Build.make('seed'));
-  }
-
-  remove(): Promise<void> {
-    return this.build.remove();
+    return new SeedProgram(await Build.make());
   }
 
   start(database: TestDatabase, args: string[], env: Record<string, string> = {}): Running {
