@@ -8,7 +8,7 @@ import { almostHttp, answersIn, exchangeRaw, MALFORMED, type RawAnswer, SMUGGLED
 import { Service } from './service';
 
 /** `FUZZ_CALLS=50000 FUZZ_SEED=7 npx jest test/fuzz` asks longer, and other things. */
-const CALLS = Number(process.env['FUZZ_CALLS'] ?? 1_500);
+const CALLS = Number(process.env['FUZZ_CALLS'] ?? 3_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
 const BATCH = 20;
 const MOST_MORE_CALLS = 500;
