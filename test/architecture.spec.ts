@@ -27,6 +27,7 @@ const PUBLIC_FILES = [
   'inventory/reservations/reservation-expiry',
   'inventory/reservations/reservation-expiry-listener',
   'inventory/reservations/reservation-holds',
+  'inventory/reservations/reservation-lanes',
   'inventory/reservations/reservation-line.dto',
   'inventory/reservations/reservation-lines',
   'inventory/warehouses/warehouse.entity',

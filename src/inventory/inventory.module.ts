@@ -5,10 +5,12 @@ import { ProductsService } from './products/products.service';
 import { HoldBatches } from './reservations/hold-batches';
 import { HoldLanes } from './reservations/hold-lanes';
 import { HoldWriter } from './reservations/hold-writer';
+import { ReservationCancels } from './reservations/reservation-cancels';
 import { ReservationEndings } from './reservations/reservation-endings';
 import { ReservationExpiry } from './reservations/reservation-expiry';
 import { ReservationExpiryHook } from './reservations/reservation-expiry-listener';
 import { ReservationHolds } from './reservations/reservation-holds';
+import { ReservationLanes } from './reservations/reservation-lanes';
 import { ReservationsController } from './reservations/reservations.controller';
 import { ReservationsReader } from './reservations/reservations.reader';
 import { ReservationsService } from './reservations/reservations.service';
@@ -29,6 +31,8 @@ import { WarehousesService } from './warehouses/warehouses.service';
     ReservationExpiryHook,
     ReservationHolds,
     ReservationEndings,
+    ReservationLanes,
+    ReservationCancels,
     ReservationExpiry,
     HoldWriter,
     HoldBatches,
@@ -36,6 +40,6 @@ import { WarehousesService } from './warehouses/warehouses.service';
     ReservationsReader,
     ReservationsService,
   ],
-  exports: [ReservationExpiryHook, ReservationHolds, ReservationEndings, HoldLanes],
+  exports: [ReservationExpiryHook, ReservationHolds, ReservationEndings, HoldLanes, ReservationLanes],
 })
 export class InventoryModule {}

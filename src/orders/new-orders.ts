@@ -3,25 +3,34 @@ import type { AuditEntry } from '../audit/audit-action';
 import { AuditService } from '../audit/audit.service';
 import type { HoldSequel, MadeHold } from '../inventory/reservations/hold-job';
 import { insertRows, rowsOf } from '../platform/database/insert-rows';
+import { commitWith } from '../platform/database/transaction-runner';
 import type { Tx } from '../platform/database/tx';
 import { Answer } from '../platform/http/answer';
 import { Order, OrderItem } from './order.entity';
 import { type OrderResponse, toOrderResponse } from './orders.dto';
+import type { WholeOrder } from './orders.query';
 
 /** How orders begin: pending, each from a hold that belongs to it. */
 @Injectable()
 export class NewOrders implements HoldSequel {
   constructor(private readonly audit: AuditService) {}
 
-  /** Makes an order of each of these holds, whose `orderId` says which, and answers with it. */
-  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<OrderResponse>[]; written: Promise<unknown>[] } {
+  write(tx: Tx, holds: readonly MadeHold[]): Answer<OrderResponse>[] {
+    return this.make(tx, holds).map(({ order, items }) => {
+      const location = `/api/orders/${order.id}`;
+      return new Answer(toOrderResponse(order, items), { location, version: order.version });
+    });
+  }
+
+  /** Makes an order of each of these holds, whose `orderId` says which: sends that, to be committed with. */
+  make(tx: Tx, holds: readonly MadeHold[]): WholeOrder[] {
     const made = holds.map(({ reservation, cause }) => {
       const { orderId, userId, totalAmount, currency, id: reservationId, updatedAt: now } = reservation;
       const draft = { id: orderId!, userId, status: 'pending' as const, totalAmount, currency, reservationId };
       const order: Order = { ...draft, version: 1, createdAt: now, updatedAt: now };
       return { order, items: reservation.items.map((item): OrderItem => ({ ...item, orderId: order.id })), cause };
     });
-    const written = [
+    commitWith(tx, [
       insertRows(
         tx,
         rowsOf(
@@ -34,12 +43,8 @@ export class NewOrders implements HoldSequel {
         ),
       ),
       this.audit.recordTx(tx, ...made.map(({ order, cause }) => ({ ...creationOf(order), cause }))),
-    ];
-    const answers = made.map(({ order, items }) => {
-      const location = `/api/orders/${order.id}`;
-      return new Answer(toOrderResponse(order, items), { location, version: order.version });
-    });
-    return { answers, written };
+    ]);
+    return made;
   }
 }
 

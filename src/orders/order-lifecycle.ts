@@ -1,26 +1,40 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { In } from 'typeorm';
 import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../audit/audit.service';
-import { ReservationEndings } from '../inventory/reservations/reservation-endings';
+import { type Refusals, ReservationEndings } from '../inventory/reservations/reservation-endings';
 import {
+  type LockedOrders,
   ReservationExpiryHook,
   type ReservationExpiryListener,
 } from '../inventory/reservations/reservation-expiry-listener';
 import { type Cause, RequestContext } from '../platform/context/request-context';
+import { insertRows, rowsOf } from '../platform/database/insert-rows';
+import type { LockOptions } from '../platform/database/rows.locks';
+import { commitWith } from '../platform/database/transaction-runner';
 import type { Tx } from '../platform/database/tx';
-import { Order, OrderItem, OrderStatusChange } from './order.entity';
+import { Order, OrderStatusChange } from './order.entity';
 import { lockOrders } from './order.locks';
 import { assertTransition, type OrderStatus, type StockEffect } from './order-state';
 
+/** A locked order, and where it goes. */
 interface Step {
+  readonly order: Order;
   readonly to: OrderStatus;
   readonly reason: string | null;
-  /** Who takes it for an order, in which request; left out, that is the context. */
-  readonly causeOf?: (order: Order) => Cause | undefined;
+  /** Who takes it in which request, if those are not the context's. */
+  readonly cause?: Cause;
 }
 
-/** The steps of orders through their states, inside a transaction that the caller opened. */
+/** A step that the state machine allows, and what it does to the stock behind the order. */
+export interface Move extends Step {
+  readonly stock: StockEffect;
+}
+
+const WRITE_STATUSES = `
+  UPDATE orders SET status = moved.status, version = orders.version + 1, updated_at = $3
+  FROM unnest($1::uuid[], $2::text[]) AS moved (id, status) WHERE orders.id = moved.id`;
+
+/** The steps of orders through their states, many at a time, inside a transaction that the caller opened. */
 @Injectable()
 export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
   constructor(
@@ -35,75 +49,70 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
   }
 
   /**
-   * Brings a locked order into another status, moves the stock behind it, and writes history and audit.
-   * @throws InvalidTransition, ReservationNotActive if it is to be confirmed and its hold is over
+   * Brings locked orders into other statuses, moves the stock behind them, and writes history and audit: sends all that at
+   * last, to be committed with. Locks their reservations and the levels of these. Gives the orders as they are then, and
+   * says why others stay where they are, by the ids of their reservations: ReservationNotActive if the hold is over, or
+   * Overloaded if a row was skipped.
    */
-  async moveTx(tx: Tx, order: Order, to: OrderStatus, reason: string | null): Promise<void> {
-    const { stock } = assertTransition(order.status, to);
-    await this.moveStockTx(tx, order, stock);
-    await this.writeTx(tx, [order], { to, reason });
-  }
-
-  /** Confirms locked orders whose reservations have just been committed. @throws InvalidTransition if one is not pending */
-  async confirmAllTx(tx: Tx, orderIds: string[], causeOf: (order: Order) => Cause | undefined): Promise<void> {
-    const orders = await tx.findBy(Order, { id: In(orderIds) });
-    orders.forEach(({ status }) => assertTransition(status, 'confirmed'));
-    await this.writeTx(tx, orders, { to: 'confirmed', reason: null, causeOf });
-  }
-
-  async lockOrdersTx(tx: Tx, orderIds: string[], options: { skipLocked: boolean }): Promise<Set<string>> {
-    return new Set((await lockOrders(tx, orderIds, options)).map(({ id }) => id));
-  }
-
-  async cancelOrdersTx(tx: Tx, orderIds: string[], reason: string): Promise<void> {
-    const orders = await tx.findBy(Order, { id: In(orderIds), status: 'pending' });
-    await this.writeTx(tx, orders, { to: 'cancelled', reason });
-  }
-
-  private async moveStockTx(tx: Tx, order: Order, effect: StockEffect): Promise<void> {
-    switch (effect) {
-      case 'commit':
-        return this.endings.commitTx(tx, order.reservationId);
-      case 'release':
-        return this.endings.releaseTx(tx, order.reservationId);
-      case 'restock': {
-        const items = await tx.findBy(OrderItem, { orderId: order.id });
-        return this.endings.restockTx(tx, items, { reservationId: order.reservationId, orderId: order.id });
-      }
-      case 'none':
-    }
-  }
-
-  private async writeTx(tx: Tx, orders: readonly Order[], { to, reason, causeOf }: Step): Promise<void> {
-    if (orders.length === 0) {
-      return;
-    }
-    const ids = orders.map(({ id }) => id);
-    await tx.update(
-      Order,
-      { id: In(ids) },
-      { status: to, version: () => 'version + 1', updatedAt: () => 'clock_timestamp()' },
+  async moveAllTx(
+    tx: Tx,
+    moves: readonly Move[],
+    options: LockOptions,
+  ): Promise<{ moved: readonly Order[]; refused: Refusals }> {
+    const wishes = moves.flatMap(({ order, stock, cause }) =>
+      stock === 'none' ? [] : { of: order.reservationId, to: stock, cause },
     );
-    await tx.insert(
-      OrderStatusChange,
-      orders.map((order) => ({
-        ...(causeOf?.(order) ?? this.context.cause),
-        id: uuidv7(),
-        orderId: order.id,
-        fromStatus: order.status,
-        toStatus: to,
-        reason,
-      })),
-    );
-    await this.audit.recordTx(
+    const judgement = await this.endings.lockAndJudgeAllTx(tx, wishes, options);
+    this.endings.fulfil(tx, judgement);
+    const going = moves.filter(({ order }) => !judgement.refused.has(order.reservationId));
+    return { moved: this.write(tx, going, judgement.now), refused: judgement.refused };
+  }
+
+  /**
+   * Confirms locked orders whose reservations are being committed: sends that, to be committed with, and gives the orders as
+   * they are then. @throws InvalidTransition if one is not pending
+   */
+  confirmAll(tx: Tx, orders: readonly Pick<Step, 'order' | 'cause'>[], now: Date): Order[] {
+    orders.forEach(({ order }) => assertTransition(order.status, 'confirmed'));
+    return this.write(
       tx,
-      ...orders.map((order) => ({
-        action: 'order.status_changed' as const,
-        objectId: order.id,
-        oldValue: { status: order.status },
-        newValue: { status: to, reason },
-        cause: causeOf?.(order),
-      })),
+      orders.map((one) => ({ ...one, to: 'confirmed', reason: null })),
+      now,
     );
+  }
+
+  async lockOrdersTx(tx: Tx, orderIds: string[], options: LockOptions): Promise<LockedOrders> {
+    const locked = new Map((await lockOrders(tx, orderIds, options)).map((order) => [order.id, order]));
+    const cancel: LockedOrders['cancel'] = (ended, reason, now) => {
+      const steps = ended.flatMap(({ of: { orderId }, cause }): Step[] => {
+        const order = orderId === null ? undefined : locked.get(orderId);
+        return order?.status === 'pending' ? [{ order, to: 'cancelled', reason, cause }] : [];
+      });
+      this.write(tx, steps, now);
+    };
+    return { ids: new Set(locked.keys()), cancel };
+  }
+
+  private write(tx: Tx, steps: readonly Step[], now: Date): Order[] {
+    if (steps.length === 0) {
+      return [];
+    }
+    const changes = steps.map(({ order, to, reason, cause }) => ({
+      ...(cause ?? this.context.cause),
+      ...{ id: uuidv7(), orderId: order.id, fromStatus: order.status, toStatus: to, reason },
+    }));
+    const entries = steps.map(({ order, to, reason, cause }) => ({
+      action: 'order.status_changed' as const,
+      objectId: order.id,
+      oldValue: { status: order.status },
+      newValue: { status: to, reason },
+      cause,
+    }));
+    commitWith(tx, [
+      tx.query(WRITE_STATUSES, [steps.map(({ order }) => order.id), steps.map(({ to }) => to), now]),
+      insertRows(tx, rowsOf(OrderStatusChange, changes)),
+      this.audit.recordTx(tx, ...entries),
+    ]);
+    return steps.map(({ order, to }) => ({ ...order, status: to, version: order.version + 1, updatedAt: now }));
   }
 }

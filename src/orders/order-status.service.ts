@@ -1,41 +1,112 @@
 import { Injectable } from '@nestjs/common';
-import { TransactionRunner } from '../platform/database/transaction-runner';
-import { Forbidden } from '../platform/errors/domain-errors';
+import { In } from 'typeorm';
+import { type Cause, RequestContext } from '../platform/context/request-context';
+import { IMPATIENTLY, TransactionRunner } from '../platform/database/transaction-runner';
+import type { Tx } from '../platform/database/tx';
+import { Forbidden, Overloaded } from '../platform/errors/domain-errors';
+import type { BatchMode, GroupCommit, Job, Verdict } from '../platform/group-commit/group-commit';
+import { GroupCommits } from '../platform/group-commit/group-commits';
 import type { Answer } from '../platform/http/answer';
-import { assertVersion } from '../platform/http/if-match';
+import { assertVersion, type Conditions } from '../platform/http/if-match';
 import type { UserActor } from '../platform/security/actor';
-import { OrderLifecycle } from './order-lifecycle';
-import { isForbidden } from './order-state';
-import { lockOrder } from './order.locks';
-import type { ChangeOrderStatusBody, OrderResponse } from './orders.dto';
-import { answerOrder, assertMayUse } from './orders.query';
+import { type Move, OrderLifecycle } from './order-lifecycle';
+import { assertTransition, isForbidden, type OrderStatus } from './order-state';
+import { Order } from './order.entity';
+import { lockOrders } from './order.locks';
+import type { OrderResponse } from './orders.dto';
+import { answerOrder, assertMayUse, findItems } from './orders.query';
 
+/** One lane, one batch at a time: which products an order has is known only in the batch, and two would meet there. */
+const LANE = ['order statuses'];
+
+/** Where an order is to go. */
+interface StatusChange extends Conditions {
+  readonly orderId: string;
+  readonly status: OrderStatus;
+  readonly reason?: string;
+}
+
+/** One request to change a status, on its way through the lane; no two for one order go together. */
+interface StatusJob extends Job, StatusChange {
+  readonly caller: UserActor;
+  readonly cause: Cause;
+}
+
+type StatusVerdict = Verdict<Answer<OrderResponse>>;
+
+/** Brings orders into other statuses, many at a time. */
 @Injectable()
 export class OrderStatusService {
+  private readonly groupCommit: GroupCommit<StatusJob, Answer<OrderResponse>>;
+
   constructor(
-    private readonly transactions: TransactionRunner,
+    transactions: TransactionRunner,
     private readonly lifecycle: OrderLifecycle,
-  ) {}
+    private readonly context: RequestContext,
+    groupCommits: GroupCommits,
+  ) {
+    this.groupCommit = groupCommits.for((jobs, mode) => transactions.run((tx) => this.changeTx(tx, jobs, mode)));
+  }
 
   /**
-   * Brings an order into another status and moves the stock behind it. Locks the order, its reservation and levels.
-   * @throws NotFound, Forbidden, VersionMismatch, InvalidTransition, ReservationNotActive
+   * Brings an order into another status and moves the stock behind it, in one transaction with what others change at the
+   * same time. Locks the order, its reservation and levels. A request whose caller has hung up before its turn is not
+   * carried out.
+   * @throws NotFound, Forbidden, VersionMismatch, InvalidTransition, ReservationNotActive, Overloaded if too many wait
    */
-  async changeStatus(
-    id: string,
-    body: ChangeOrderStatusBody,
-    caller: UserActor,
-    ifMatch: string | undefined,
-  ): Promise<Answer<OrderResponse>> {
-    return this.transactions.run(async (tx) => {
-      const order = await lockOrder(tx, id);
-      assertMayUse(order, id, caller);
-      if (isForbidden(caller.role, body.status)) {
-        throw new Forbidden(`Only an administrator brings an order to ${body.status}`);
-      }
-      assertVersion(ifMatch, order.version);
-      await this.lifecycle.moveTx(tx, order, body.status, body.reason ?? null);
-      return answerOrder(tx, id);
+  changeStatus(change: StatusChange, caller: UserActor): Promise<Answer<OrderResponse>> {
+    return this.groupCommit.submit({
+      ...change,
+      caller,
+      cause: this.context.cause,
+      lanes: LANE,
+      alone: change.orderId,
     });
   }
+
+  private async changeTx(tx: Tx, jobs: readonly StatusJob[], { isPatient }: BatchMode): Promise<StatusVerdict[]> {
+    const options = { skipLocked: !isPatient };
+    if (!isPatient) {
+      await tx.query(IMPATIENTLY);
+    }
+    const ids = jobs.map(({ orderId }) => orderId);
+    const orders = new Map((await lockOrders(tx, ids, options)).map((order) => [order.id, order]));
+    const notLocked = ids.filter((id) => !orders.has(id));
+    const skipped = notLocked.length > 0 ? await tx.findBy(Order, { id: In(notLocked) }) : [];
+    const verdicts = new Map<StatusJob, StatusVerdict>();
+    const moves = new Map<StatusJob, Move>();
+    for (const job of jobs) {
+      try {
+        skipped.filter(({ id }) => id === job.orderId).forEach((order) => refuseSkipped(job, order));
+        moves.set(job, moveOf(job, orders.get(job.orderId)));
+      } catch (error) {
+        verdicts.set(job, { error });
+      }
+    }
+    const items = await findItems(tx, [...orders.keys()]);
+    const { moved, refused } = await this.lifecycle.moveAllTx(tx, [...moves.values()], options);
+    const answers = new Map(moved.map((order) => [order.id, answerOrder({ order, items: items.get(order.id) ?? [] })]));
+    moves.forEach(({ order }, job) => {
+      const error = refused.get(order.reservationId);
+      verdicts.set(job, error ? { error } : { result: answers.get(order.id)! });
+    });
+    return jobs.map((job) => verdicts.get(job)!);
+  }
+}
+
+/** @throws NotFound if it is someone else's, else Overloaded */
+function refuseSkipped({ orderId, caller }: StatusJob, order: Order): never {
+  assertMayUse(order, orderId, caller);
+  throw new Overloaded();
+}
+
+/** @throws NotFound, Forbidden, VersionMismatch, InvalidTransition */
+function moveOf({ orderId, caller, status, reason, ifMatch, cause }: StatusJob, order?: Order): Move {
+  assertMayUse(order, orderId, caller);
+  if (isForbidden(caller.role, status)) {
+    throw new Forbidden(`Only an administrator brings an order to ${status}`);
+  }
+  assertVersion(ifMatch, order.version);
+  const { stock } = assertTransition(order.status, status);
+  return { order, to: status, reason: reason ?? null, cause, stock };
 }

@@ -1,14 +1,9 @@
-import { lockRow } from '../platform/database/rows.locks';
+import type { LockOptions } from '../platform/database/rows.locks';
 import type { Tx } from '../platform/database/tx';
 import { Order } from './order.entity';
 
-/** Locks an order: before its reservation, always. */
-export function lockOrder(tx: Tx, id: string): Promise<Order | null> {
-  return lockRow(tx, Order, id);
-}
-
 /** Locks orders in the order of their ids: before their reservations, always. */
-export function lockOrders(tx: Tx, ids: string[], { skipLocked }: { skipLocked: boolean }): Promise<Order[]> {
+export function lockOrders(tx: Tx, ids: string[], { skipLocked }: LockOptions): Promise<Order[]> {
   const query = tx
     .createQueryBuilder(Order, 'o')
     .setLock('pessimistic_write')

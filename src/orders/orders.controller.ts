@@ -2,7 +2,7 @@ import { Body, Controller, Get, Patch, Post, Query } from '@nestjs/common';
 import { ApiHeader, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Answer } from '../platform/http/answer';
 import { ApiData, ApiPage, ApiProblems } from '../platform/http/api-docs';
-import { IfMatch } from '../platform/http/if-match';
+import { type Conditions, WithConditions } from '../platform/http/if-match';
 import type { Page } from '../platform/http/page';
 import { IdParam } from '../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../platform/idempotency/idempotent-request';
@@ -16,7 +16,7 @@ import {
   OrderStatusChangeResponse,
 } from './orders.dto';
 import { OrdersReader } from './orders.reader';
-import { CommitLanes } from './commit-lanes';
+import { ReservationCommits } from './reservation-commits';
 import { OrdersService } from './orders.service';
 
 @ApiTags('Orders')
@@ -24,7 +24,7 @@ import { OrdersService } from './orders.service';
 export class OrdersController {
   constructor(
     private readonly orders: OrdersService,
-    private readonly commits: CommitLanes,
+    private readonly commits: ReservationCommits,
     private readonly statuses: OrderStatusService,
     private readonly reader: OrdersReader,
   ) {}
@@ -93,9 +93,9 @@ export class OrdersController {
     @IdParam() id: string,
     @Body() body: ChangeOrderStatusBody,
     @Caller() caller: UserActor,
-    @IfMatch() ifMatch?: string,
+    @WithConditions() conditions: Conditions,
   ): Promise<Answer<OrderResponse>> {
-    return this.statuses.changeStatus(id, body, caller, ifMatch);
+    return this.statuses.changeStatus({ orderId: id, ...body, ...conditions }, caller);
   }
 
   @Get('orders/:id/history')

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AuditModule } from '../audit/audit.module';
 import { InventoryModule } from '../inventory/inventory.module';
-import { CommitLanes } from './commit-lanes';
+import { AttachedOrders } from './attached-orders';
 import { NewOrders } from './new-orders';
 import { OrderLifecycle } from './order-lifecycle';
 import { OrderStatusService } from './order-status.service';
@@ -17,7 +17,7 @@ import { ReservationCommits } from './reservation-commits';
     NewOrders,
     OrderLifecycle,
     ReservationCommits,
-    CommitLanes,
+    AttachedOrders,
     OrderStatusService,
     OrdersReader,
     OrdersService,

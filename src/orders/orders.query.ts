@@ -1,4 +1,5 @@
 import { type EntityManager, In } from 'typeorm';
+import { together } from '../platform/database/together';
 import { NotFound } from '../platform/errors/domain-errors';
 import { groupBy } from '../platform/group-by';
 import { Answer } from '../platform/http/answer';
@@ -6,8 +7,13 @@ import { isAdmin, type UserActor } from '../platform/security/actor';
 import { Order, OrderItem } from './order.entity';
 import { type OrderResponse, toOrderResponse } from './orders.dto';
 
+export interface WholeOrder {
+  readonly order: Order;
+  readonly items: readonly OrderItem[];
+}
+
 /** The items of all these orders. One statement. */
-async function findItems(manager: EntityManager, orderIds: string[]): Promise<Map<string, OrderItem[]>> {
+export async function findItems(manager: EntityManager, orderIds: string[]): Promise<Map<string, OrderItem[]>> {
   const items = await manager.find(OrderItem, {
     where: { orderId: In(orderIds) },
     order: { productId: 'ASC', warehouseId: 'ASC' },
@@ -15,31 +21,22 @@ async function findItems(manager: EntityManager, orderIds: string[]): Promise<Ma
   return groupBy(items, (item) => item.orderId);
 }
 
-/** An order as it is now, as the API answers it. */
-export async function answerOrder(manager: EntityManager, id: string): Promise<Answer<OrderResponse>> {
-  return answerWithItems(manager, await manager.findOneByOrFail(Order, { id }));
+/** Those of these orders that there are, in no order. */
+export async function findWholeOrders(manager: EntityManager, ids: string[]): Promise<WholeOrder[]> {
+  if (ids.length === 0) {
+    return [];
+  }
+  const [orders, items] = await together([manager.findBy(Order, { id: In(ids) }), findItems(manager, ids)]);
+  return orders.map((order) => ({ order, items: items.get(order.id) ?? [] }));
 }
 
-/** Orders as they are now, by id, as the API answers them. Two statements. */
-export async function answerOrders(manager: EntityManager, ids: string[]): Promise<Map<string, Answer<OrderResponse>>> {
-  const orders = await manager.findBy(Order, { id: In(ids) });
-  const items = await findItems(manager, ids);
-  return new Map(
-    orders.map((order) => [
-      order.id,
-      new Answer(toOrderResponse(order, items.get(order.id) ?? []), { version: order.version }),
-    ]),
-  );
-}
-
-/** An order that was read already, as the API answers it: with its version in the ETag. */
-export async function answerWithItems(manager: EntityManager, order: Order): Promise<Answer<OrderResponse>> {
-  const items = await findItems(manager, [order.id]);
-  return new Answer(toOrderResponse(order, items.get(order.id) ?? []), { version: order.version });
+/** An order as the API answers it: with its version in the ETag. */
+export function answerOrder({ order, items }: WholeOrder): Answer<OrderResponse> {
+  return new Answer(toOrderResponse(order, items), { version: order.version });
 }
 
 /** @throws NotFound, whether there is no such order or it is someone else's */
-export function assertMayUse(order: Order | null, id: string, caller: UserActor): asserts order is Order {
+export function assertMayUse(order: Order | null | undefined, id: string, caller: UserActor): asserts order is Order {
   if (!order || !(order.userId === caller.id || isAdmin(caller))) {
     throw new NotFound('order', id);
   }

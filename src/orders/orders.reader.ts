@@ -16,7 +16,7 @@ import {
   toOrderStatusChangeResponse,
 } from './orders.dto';
 import { findOrders, findWhetherMany, selectOrders, SORT_ORDERS } from './order-list.query';
-import { answerWithItems, assertMayUse } from './orders.query';
+import { answerOrder, assertMayUse, findWholeOrders } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -53,9 +53,9 @@ export class OrdersReader {
   /** @throws NotFound, also for someone else's */
   async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
     return this.transactions.read(async (manager) => {
-      const order = await manager.findOneBy(Order, { id });
-      assertMayUse(order, id, caller);
-      return answerWithItems(manager, order);
+      const [found] = await findWholeOrders(manager, [id]);
+      assertMayUse(found?.order, id, caller);
+      return answerOrder(found);
     });
   }
 

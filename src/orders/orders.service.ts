@@ -1,25 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
-import type { HeldReservation } from '../inventory/reservations/hold-job';
 import { HoldLanes } from '../inventory/reservations/hold-lanes';
-import { ReservationHolds } from '../inventory/reservations/reservation-holds';
 import { toLines } from '../inventory/reservations/reservation-lines';
-import { together } from '../platform/database/together';
-import type { Tx } from '../platform/database/tx';
 import type { Answer } from '../platform/http/answer';
-import { IdempotencyService } from '../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import type { UserActor } from '../platform/security/actor';
+import { AttachedOrders } from './attached-orders';
 import { NewOrders } from './new-orders';
 import type { CreateOrderBody, OrderResponse } from './orders.dto';
 
 @Injectable()
 export class OrdersService {
   constructor(
-    private readonly idempotency: IdempotencyService,
-    private readonly holds: ReservationHolds,
     private readonly lanes: HoldLanes,
     private readonly newOrders: NewOrders,
+    private readonly attached: AttachedOrders,
   ) {}
 
   /**
@@ -28,19 +23,11 @@ export class OrdersService {
    * @throws NotFound, ReservationNotActive, Duplicate if the reservation has an order, InsufficientStock
    */
   async create(body: CreateOrderBody, caller: UserActor, request: IdempotentRequest): Promise<Answer<OrderResponse>> {
-    const orderId = uuidv7();
     if (body.items) {
-      return this.lanes.hold({ userId: caller.id, lines: toLines(body.items), orderId }, request, this.newOrders);
+      const asked = { userId: caller.id, lines: toLines(body.items), orderId: uuidv7() };
+      return this.lanes.hold(asked, request, this.newOrders);
     }
-    return this.idempotency.run(request, async (tx) => {
-      const reservation = await this.holds.lockTx(tx, body.reservation_id!, caller);
-      return this.makeTx(tx, await this.holds.attachTx(tx, reservation, orderId));
-    });
-  }
-
-  private async makeTx(tx: Tx, reservation: HeldReservation): Promise<Answer<OrderResponse>> {
-    const { answers, written } = this.newOrders.write(tx, [{ reservation }]);
-    await together(written);
-    return answers[0]!;
+    // As the database spells it: the batch tells its reservations by their ids.
+    return this.attached.attach(body.reservation_id!.toLowerCase(), caller, request);
   }
 }

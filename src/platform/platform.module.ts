@@ -11,6 +11,7 @@ import { TransactionRunner } from './database/transaction-runner';
 import { poolUse, typeormOptions } from './database/typeorm-options';
 import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
+import { GroupCommits } from './group-commit/group-commits';
 import { DatabaseProbe } from './health/database-probe';
 import { HealthController } from './health/health.controller';
 import { StrictValidationPipe } from './http/validation.pipe';
@@ -68,13 +69,14 @@ export class PlatformModule implements OnModuleInit {
         RequestContext,
         TransactionRunner,
         LongReads,
+        GroupCommits,
         IdempotencyKeys,
         IdempotencyService,
         DatabaseProbe,
       ],
       exports: [
         ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, LongReads],
-        ...[IdempotencyKeys, IdempotencyService],
+        ...[GroupCommits, IdempotencyKeys, IdempotencyService],
       ],
     };
   }

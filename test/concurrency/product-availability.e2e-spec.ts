@@ -51,7 +51,8 @@ describe('What is kept of the availability of products', () => {
     await test.close();
   });
 
-  const cancel = ({ id }: { id: string }): Promise<Reply> => test.admin.post(`/api/reservations/${id}/cancel`);
+  const cancel = ({ id }: { id: string }, { admin } = test): Promise<Reply> =>
+    admin.post(`/api/reservations/${id}/cancel`);
 
   it('counts the warehouses that have some', async () => {
     const { product, away } = await twoPieces(test);
@@ -102,7 +103,7 @@ describe('What is kept of the availability of products', () => {
     const sql = 'SELECT FROM product_availability WHERE product_id = $1 FOR UPDATE';
     const all = (): Promise<Reply[]> =>
       Promise.all([
-        ...held.map(cancel),
+        ...held.map((one, index) => cancel(one, [test, twin][index])),
         twin.admin.patch(`/api/products/${product.id}`, { is_active: false }, { 'If-Match': '"1"' }),
       ]);
     (await whileLocked(test.database, { sql, values: [product.id], waiters: 3 }, all)).forEach(dataOf);

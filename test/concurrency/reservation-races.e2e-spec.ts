@@ -88,8 +88,8 @@ describe('Races for one reservation', () => {
     async (first, firstStatus, second, secondStatus, end) => {
       const { user, productId, id } = await aHold();
       const [ahead, behind] = [(): Promise<Reply> => act(user, id, first), (): Promise<Reply> => act(user, id, second)];
-      // A commit behind a commit waits for its batch, anything else for the row.
-      const isQueued = first === 'commit' && second === 'commit';
+      // A commit behind a commit waits for its batch, as a cancellation behind a cancellation; anything else for the row.
+      const isQueued = first === second && first !== 'extend';
       const attempts = [ahead, isQueued ? queuedAt(test, behind) : behind];
       const replies = await inLine(test.database, { sql: LOCK_RESERVATION, values: [id] }, attempts);
       expect(replies.map(({ status }) => status)).toEqual([firstStatus, secondStatus]);
@@ -117,50 +117,52 @@ describe('Races for one reservation', () => {
     },
   );
 
-  it('looks at the clock after the last lock: what runs out while its stock is locked is not sold, and the sweep passes it by', async () => {
-    const [product, user] = [await aProduct(test), test.aUser()];
-    const [committed, cancelled] = [await aReservation(user, product.id), await aReservation(user, product.id)];
-    const [confirmed, givenUp] = [await anOrder(user, product.id), await anOrder(user, product.id)];
-    const ids = [committed.id, cancelled.id, confirmed.reservation_id, givenUp.reservation_id];
-    const isOver = async (): Promise<boolean> => {
-      const [row] = await test.database.query<{ over: boolean }>(
-        'SELECT bool_and(expires_at <= clock_timestamp()) AS over FROM reservations WHERE id = ANY($1)',
+  it.each([
+    ['confirmed', 409, 'active', 3],
+    ['cancelled', 200, 'expired', 2],
+  ])(
+    'looks at the clock after the last lock, also if its order is to be %s: what runs out while its stock is locked is not sold, and the sweep passes it by',
+    async (status, told, becomes, left) => {
+      const [product, user] = [await aProduct(test), test.aUser()];
+      const [committed, cancelled] = [await aReservation(user, product.id), await aReservation(user, product.id)];
+      const order = await anOrder(user, product.id);
+      const ids = [committed.id, cancelled.id, order.reservation_id];
+      const areOver = async (): Promise<boolean> => {
+        const [row] = await test.database.query<{ over: boolean }>(
+          'SELECT bool_and(expires_at <= clock_timestamp()) AS over FROM reservations WHERE id = ANY($1)',
+          [ids],
+        );
+        return row!.over;
+      };
+      let swept: number | undefined;
+      const meanwhile = async (): Promise<void> => {
+        await until(areOver, 'the holds are over');
+        swept = await test.sweep();
+      };
+      // Long enough that all three come to wait, shorter than they are ready to wait for a lock.
+      await test.database.query(
+        `UPDATE reservations SET expires_at = clock_timestamp() + interval '2 seconds' WHERE id = ANY($1)`,
         [ids],
       );
-      return row!.over;
-    };
-    let swept: number | undefined;
-    const meanwhile = async (): Promise<void> => {
-      await until(isOver, 'the holds are over');
-      swept = await test.sweep();
-    };
-    // Long enough that all four come to wait, shorter than they are ready to wait for a lock.
-    await test.database.query(
-      `UPDATE reservations SET expires_at = clock_timestamp() + interval '2 seconds' WHERE id = ANY($1)`,
-      [ids],
-    );
-    const replies = await whileLocked(
-      test.database,
-      { sql: LOCK_LEVELS, values: [product.id], waiters: 4, meanwhile },
-      () =>
+      const lock = { sql: LOCK_LEVELS, values: [product.id], waiters: 3, meanwhile };
+      const replies = await whileLocked(test.database, lock, () =>
         Promise.all([
           act(user, committed.id, 'commit'),
           act(user, cancelled.id, 'cancel'),
-          user.patch(`/api/orders/${confirmed.id}/status`, { status: 'confirmed' }),
-          user.patch(`/api/orders/${givenUp.id}/status`, { status: 'cancelled' }),
+          user.patch(`/api/orders/${order.id}/status`, { status }),
         ]),
-    );
-    expect(swept).toBe(0);
-    expect(replies.map(({ status, body }) => [status, body.code, body.reservation_status])).toEqual([
-      [409, 'reservation_not_active', 'expired'],
-      [409, 'reservation_not_active', 'expired'],
-      [409, 'reservation_not_active', 'expired'],
-      [200, undefined, undefined],
-    ]);
-    expect(await statusOf(givenUp.reservation_id)).toBe('expired');
-    expect(await test.sweep()).toBe(3);
-    expect(await stockOf(test, product.id)).toEqual({ available: 10, reserved: 0, total: 10 });
-  });
+      );
+      expect(swept).toBe(0);
+      expect(replies.map((reply) => reply.status)).toEqual([409, 409, told]);
+      for (const { body } of replies.filter((reply) => reply.status === 409)) {
+        expect(body).toMatchObject({ code: 'reservation_not_active', reservation_status: 'expired' });
+      }
+      const [row] = await test.database.query('SELECT status FROM reservations WHERE id = $1', [order.reservation_id]);
+      expect(row).toEqual({ status: becomes });
+      expect(await test.sweep()).toBe(left);
+      expect(await stockOf(test, product.id)).toEqual({ available: 10, reserved: 0, total: 10 });
+    },
+  );
 
   it.each<Action>(['commit', 'cancel', 'extend'])(
     'refuses to %s it behind the sweep that is expiring it',

@@ -1,5 +1,5 @@
 import { rowCounts } from './database';
-import { aProduct, aReservation, type Product } from './factories';
+import { aProduct, aReservation } from './factories';
 import { untilQueued, whileLocked } from './race';
 import type { TestApp } from './test-app';
 
@@ -17,7 +17,7 @@ export async function metricOf({ anonymous }: TestApp, name: string): Promise<nu
 }
 
 /** Starts each attempt when those before it wait for their batch, so that they arrive in this order. */
-export async function queueUp<T>(test: TestApp, attempts: (() => Promise<T>)[]): Promise<Promise<T>[]> {
+export async function queueUp<T>(test: TestApp, attempts: readonly (() => Promise<T>)[]): Promise<Promise<T>[]> {
   const running: Promise<T>[] = [];
   for (const attempt of attempts) {
     const answer = attempt();
@@ -36,38 +36,66 @@ export interface OneBatch<T> {
   readonly written: Record<string, number>;
 }
 
-/** A hold is made for each of the two requests that keep everything waiting. */
-const OPENERS: Record<string, number> = { reservations: 2, reservation_items: 2, stock_movements: 2, audit_logs: 2 };
+/** What keeps a queue waiting: something that is asked for first, and waits for a lock. */
+export interface Opener {
+  readonly lock: { readonly sql: string; readonly values: unknown[] };
+  readonly attempt: () => Promise<unknown>;
+}
+
+interface Queue {
+  /** As many as there can be batches under way. */
+  readonly openers: readonly Opener[];
+  /** What all openers write. */
+  readonly rows: Record<string, number>;
+  /** In how many batches the attempts are carried out, where some cannot go together. */
+  readonly batches?: number;
+}
 
 /**
- * Has these decided in one batch, in this order. Two batches can be under way at once: two requests for products of
- * their own keep both from ending until all attempts wait, then the one ends, and what waits is the next batch. Fails
- * if it was more than one.
+ * Has these carried out in one batch, in this order: the openers keep their batches from ending until all attempts wait in
+ * the process, then these end, and what waits is the next batch. Fails if there were more batches.
  */
-export async function inOneBatch<T>(
+export async function inOneBatchOf<T>(
   test: TestApp,
-  attempts: (() => Promise<T>)[],
+  { openers, rows, batches = 1 }: Queue,
+  attempts: readonly (() => Promise<T>)[],
   whileQueued: () => Promise<unknown> = async () => undefined,
 ): Promise<OneBatch<T>> {
-  const [one, other] = [await aProduct(test), await aProduct(test)];
-  const [batches, requests] = await batchesSoFar(test);
+  const [batchesBefore, requestsBefore] = await batchesSoFar(test);
   let running: Promise<T>[] = [];
-  let rows: Record<string, number> = {};
+  let before: Record<string, number> = {};
   const gather = async (): Promise<void> => {
     running = await queueUp(test, attempts);
     await whileQueued();
-    rows = await rowCounts(test.database);
+    before = await rowCounts(test.database);
   };
-  const open = (product: Product) => (): Promise<unknown> => aReservation(test.aUser(), product.id);
-  const holdOther = { sql: LOCK_LEVELS, values: [other.id], waiters: 2, meanwhile: gather };
-  const holdBoth = {
-    ...{ sql: LOCK_LEVELS, values: [one.id] },
-    meanwhile: () => whileLocked(test.database, holdOther, open(other)),
-  };
-  await whileLocked(test.database, holdBoth, open(one));
+  const open = openers.reduceRight<() => Promise<unknown>>(
+    (meanwhile, { lock, attempt }, index) =>
+      () =>
+        whileLocked(test.database, { ...lock, waiters: index + 1, meanwhile }, attempt),
+    gather,
+  );
+  await open();
   const replies = await Promise.all(running);
-  expect(await batchesSoFar(test)).toEqual([batches! + 3, requests! + 2 + attempts.length]);
-  return { replies, written: difference(await rowCounts(test.database), rows) };
+  expect(await batchesSoFar(test)).toEqual([
+    batchesBefore! + openers.length + batches,
+    requestsBefore! + openers.length + attempts.length,
+  ]);
+  return { replies, written: difference(await rowCounts(test.database), before, rows) };
+}
+
+/** Has these decided in one batch of holds, in this order. */
+export async function inOneBatch<T>(
+  test: TestApp,
+  attempts: readonly (() => Promise<T>)[],
+  whileQueued?: () => Promise<unknown>,
+): Promise<OneBatch<T>> {
+  const openers = [await aProduct(test), await aProduct(test)].map(({ id }) => ({
+    lock: { sql: LOCK_LEVELS, values: [id] },
+    attempt: () => aReservation(test.aUser(), id),
+  }));
+  const rows = { reservations: 2, reservation_items: 2, stock_movements: 2, audit_logs: 2 };
+  return inOneBatchOf(test, { openers, rows }, attempts, whileQueued);
 }
 
 /** How many batches there were, and how many requests in them. */
@@ -75,7 +103,11 @@ function batchesSoFar(test: TestApp): Promise<number[]> {
   return Promise.all(['count', 'sum'].map((what) => metricOf(test, `holdfast_batch_requests_${what}`)));
 }
 
-function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
-  const gained = Object.entries(after).map(([table, rows]) => [table, rows - before[table]! - (OPENERS[table] ?? 0)]);
+function difference(
+  after: Record<string, number>,
+  before: Record<string, number>,
+  others: Record<string, number>,
+): Record<string, number> {
+  const gained = Object.entries(after).map(([table, rows]) => [table, rows - before[table]! - (others[table] ?? 0)]);
   return Object.fromEntries(gained.filter(([, rows]) => rows !== 0));
 }

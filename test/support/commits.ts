@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from './api';
-import { LOCK_LEVELS, metricOf, type OneBatch, queueUp } from './batches';
-import { rowCounts } from './database';
+import { inOneBatchOf, LOCK_LEVELS, type OneBatch } from './batches';
 import { aProduct, aReservation } from './factories';
-import { whileLocked } from './race';
 import type { TestApp } from './test-app';
 
 /** A request to commit a reservation, and what tells it from all others. */
@@ -36,48 +34,27 @@ export function rowsOfCommits(commits: number, confirmed = 0): Record<string, nu
 }
 
 /**
- * Has these commits decided in one batch, in this order: a commit of a product of its own waits for its level until all
- * of them wait in the process, and what waits is the next batch. Fails if it was more than one; but those that want a
- * reservation which an earlier one wants must come in a batch after that.
+ * Has these commits decided in one batch, in this order; but those that want a reservation which an earlier one wants must
+ * come in a batch after that.
  */
 export async function inOneCommitBatch(
   test: TestApp,
   commits: readonly Commit[],
-  whileQueued: () => Promise<unknown> = async () => undefined,
+  whileQueued?: () => Promise<unknown>,
 ): Promise<OneBatch<Reply>> {
   const [product, buyer] = [await aProduct(test), test.aUser()];
-  const opener = aCommit(buyer, (await aReservation(buyer, product.id)).id);
-  const [batches, requests] = await batchesSoFar(test);
-  let running: Promise<Reply>[] = [];
-  let rows: Record<string, number> = {};
-  const gather = async (): Promise<void> => {
-    running = await queueUp(
-      test,
-      commits.map((one) => () => commit(one)),
-    );
-    await whileQueued();
-    rows = await rowCounts(test.database);
-  };
-  await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], meanwhile: gather }, () => commit(opener));
-  const replies = await Promise.all(running);
-  expect(await batchesSoFar(test)).toEqual([batches! + 1 + mostOfOne(commits), requests! + 1 + commits.length]);
-  return { replies, written: difference(await rowCounts(test.database), rows) };
+  const first = aCommit(buyer, (await aReservation(buyer, product.id)).id);
+  const opener = { lock: { sql: LOCK_LEVELS, values: [product.id] }, attempt: () => commit(first) };
+  return inOneBatchOf(
+    test,
+    { openers: [opener], rows: rowsOfCommits(1), batches: mostOfOne(commits) },
+    commits.map((one) => () => commit(one)),
+    whileQueued,
+  );
 }
 
 /** How many of the commits there are for the reservation that has the most. */
 function mostOfOne(commits: readonly Commit[]): number {
   const of = (id: string): number => commits.filter((one) => one.id === id).length;
   return Math.max(...commits.map(({ id }) => of(id)));
-}
-
-/** How many batches there were, and how many requests in them. */
-function batchesSoFar(test: TestApp): Promise<number[]> {
-  return Promise.all(['count', 'sum'].map((what) => metricOf(test, `holdfast_batch_requests_${what}`)));
-}
-
-/** Without what the one has written that kept the others waiting, and without tables that got nothing. */
-function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
-  const opener = rowsOfCommits(1);
-  const gained = Object.entries(after).map(([table, rows]) => [table, rows - before[table]! - (opener[table] ?? 0)]);
-  return Object.fromEntries(gained.filter(([, rows]) => rows !== 0));
 }

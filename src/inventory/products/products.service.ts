@@ -127,9 +127,8 @@ export class ProductsService {
   private async stockUpTx(tx: Tx, key: { productId: string; warehouseId: string }, quantity: number): Promise<void> {
     await tx.insert(StockLevel, key);
     if (quantity > 0) {
-      await this.ledger.postTx(tx, await lockLevels(tx, [key]), [
-        { ...key, kind: 'initial', available: quantity, reserved: 0 },
-      ]);
+      const { levels } = await lockLevels(tx, [key]);
+      await this.ledger.postTx(tx, levels, [{ ...key, kind: 'initial', available: quantity, reserved: 0 }]);
     }
   }
 }

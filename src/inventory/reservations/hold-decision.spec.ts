@@ -34,7 +34,7 @@ function aJob(wanted: Record<string, number>, key?: string, requestId = 'request
     ...{ id: 'hold', userId: 'ada', lines, ttlSeconds: 600, orderId: null, lanes: Object.keys(wanted) },
     keyed: key === undefined ? undefined : ({ identity: key, fingerprint } as KeyedRequest),
     cause: { actor: 'user:ada', requestId },
-    sequel: { write: () => ({ answers: [] }) },
+    sequel: { write: () => [] },
     isAbandoned: () => false,
   };
 }

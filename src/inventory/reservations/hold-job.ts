@@ -38,11 +38,11 @@ export interface MadeHold {
 }
 
 /**
- * What else is written for some of the holds of a batch, in its transaction, and what each of them is answered. Its
- * statements must have been sent when it returns: COMMIT follows them.
+ * Sends what else is written for some of the holds of a batch, to be committed with, and says what each of them is
+ * answered.
  */
 export interface HoldSequel {
-  write(tx: Tx, holds: readonly MadeHold[]): { answers: Answer<object>[]; written?: Promise<unknown>[] };
+  write(tx: Tx, holds: readonly MadeHold[]): Answer<object>[];
 }
 
 /** The products of all the jobs, each once. */

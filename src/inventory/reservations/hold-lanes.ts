@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { uuidv7 } from 'uuidv7';
 import { AppConfig } from '../../platform/config/app-config';
 import { RequestContext } from '../../platform/context/request-context';
-import { GroupCommit } from '../../platform/group-commit/group-commit';
+import type { GroupCommit } from '../../platform/group-commit/group-commit';
+import { GroupCommits } from '../../platform/group-commit/group-commits';
 import type { Answer } from '../../platform/http/answer';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
-import { Metrics } from '../../platform/metrics/metrics';
 import { HoldBatches } from './hold-batches';
 import type { HoldJob, HoldRequest, HoldSequel, HoldVerdict } from './hold-job';
 import { ReservationExpiry } from './reservation-expiry';
@@ -21,19 +21,14 @@ export class HoldLanes {
     expiry: ReservationExpiry,
     private readonly config: AppConfig,
     private readonly context: RequestContext,
-    metrics: Metrics,
+    groupCommits: GroupCommits,
   ) {
-    this.groupCommit = new GroupCommit(
-      (jobs, mode) => {
-        const attempt = (isLast: boolean): Promise<HoldVerdict[]> =>
-          batches.attempt(jobs, { ...mode, countsOverdue: !isLast });
-        // To expire holds means to wait for their levels.
-        return mode.isPatient ? expiry.reclaiming(attempt) : attempt(true);
-      },
-      config.reservationQueueLimit,
-      metrics,
-    );
-    metrics.watchQueue(() => this.groupCommit.length);
+    this.groupCommit = groupCommits.for((jobs, mode) => {
+      const attempt = (isLast: boolean): Promise<HoldVerdict[]> =>
+        batches.attempt(jobs, { ...mode, countsOverdue: !isLast });
+      // To expire holds means to wait for their levels.
+      return mode.isPatient ? expiry.reclaiming(attempt) : attempt(true);
+    });
   }
 
   /**

@@ -43,13 +43,12 @@ export class HoldWriter {
       reservation: toReservation(job, draft, now!),
     }));
     const reservations = made.map(({ reservation }) => reservation);
-    const { answers, written } = writeSequels(tx, made);
+    const answers = writeSequels(tx, made);
     const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
     commitWith(tx, [
       insertRows(tx, rowsOf(Reservation, reservations), rowsOf(ReservationItem, reservations.flatMap(itemsOf))),
       this.ledger.postTx(tx, levels, made.flatMap(postingsOf)),
       this.audit.recordTx(tx, ...made.map(entryOf)),
-      ...written,
       this.keys.storeTx(tx, kept),
       this.keys.releaseTx(tx, unusedKeys(errors, drafts)),
     ]);
@@ -57,17 +56,13 @@ export class HoldWriter {
   }
 }
 
-function writeSequels(
-  tx: Tx,
-  made: readonly Made[],
-): { answers: Map<HoldJob, Answer<object>>; written: Promise<unknown>[] } {
+function writeSequels(tx: Tx, made: readonly Made[]): Map<HoldJob, Answer<object>> {
   const answers = new Map<HoldJob, Answer<object>>();
-  const written = [...groupBy(made, ({ job }) => job.sequel)].flatMap(([sequel, holds]) => {
+  groupBy(made, ({ job }) => job.sequel).forEach((holds, sequel) => {
     const own = sequel.write(tx, holds);
-    holds.forEach(({ job }, index) => answers.set(job, own.answers[index]!));
-    return own.written ?? [];
+    holds.forEach(({ job }, index) => answers.set(job, own[index]!));
   });
-  return { answers, written };
+  return answers;
 }
 
 function toReservation(

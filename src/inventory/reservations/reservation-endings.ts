@@ -1,188 +1,177 @@
 import { Injectable } from '@nestjs/common';
-import { In } from 'typeorm';
 import { AuditService } from '../../audit/audit.service';
 import type { Cause } from '../../platform/context/request-context';
 import { databaseNow } from '../../platform/database/clock';
-import { afterCommit } from '../../platform/database/transaction-runner';
+import type { LockOptions } from '../../platform/database/rows.locks';
+import { together } from '../../platform/database/together';
+import { afterCommit, commitWith } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { type DomainError, Overloaded, ReservationNotActive } from '../../platform/errors/domain-errors';
-import { groupBy } from '../../platform/group-by';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
 import type { StockLevel } from '../stock/stock.entity';
-import { keyOf, type LockOptions, lockLevels } from '../stock/stock.locks';
-import type { Allotment } from './allocation';
-import { ReservationExpiryHook } from './reservation-expiry-listener';
-import { Reservation, ReservationItem, type ReservationStatus } from './reservation.entity';
-import { assertActiveTx, inactivityOf, lockReservation } from './reservation.locks';
+import { keyOf, lockLevels } from '../stock/stock.locks';
+import type { HeldReservation } from './hold-job';
+import type { ReservationStatus } from './reservation.entity';
+import { inactivityOf, lockReservations } from './reservation.locks';
+import { findItems } from './reservations.query';
 
 type Ending = Exclude<ReservationStatus, 'active'>;
 
-/** What each ending does to the stock: how it is called in the ledger, and whether what was reserved is available again. */
+/** What happens to one piece: how it is called in the ledger, and whether it is available or reserved after that. */
+type Effect = Pick<Posting, 'kind' | 'available' | 'reserved'>;
+
 const EFFECTS = {
   committed: { kind: 'commit', available: 0, reserved: -1 },
   cancelled: { kind: 'release', available: 1, reserved: -1 },
   expired: { kind: 'expire', available: 1, reserved: -1 },
 } as const satisfies Record<Ending, Effect>;
+const RESTOCKED: Effect = { kind: 'restock', available: 1, reserved: 0 };
 
-/** How holds end, and what that does to the stock, inside a transaction that the caller opened. */
+const END = `
+  UPDATE reservations SET status = ended.status, order_id = ended.order_id, updated_at = $4
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS ended (id, status, order_id) WHERE reservations.id = ended.id`;
+
+/** What is to become of what a reservation holds or, once it is committed, has sold. */
+export interface Wish<Of = HeldReservation> {
+  readonly of: Of;
+  /**
+   * `commit`: it is sold. `cancel`, `expire`: it is given back. `release`: the same; if the time of the hold is over, it ends
+   * as expired. `restock`: what was sold goes back into the warehouses that it came from.
+   */
+  readonly to: 'commit' | 'cancel' | 'expire' | 'release' | 'restock';
+  /** Who wants it in which request, if those are not the context's. */
+  readonly cause?: Cause;
+}
+
+/** A wish that can be fulfilled, and how the reservation ends by that; undefined if it has ended before. */
+export interface Granted extends Wish {
+  readonly ending: Ending | undefined;
+}
+
+/** Why some wishes cannot be fulfilled, by the ids of the reservations. */
+export type Refusals = ReadonlyMap<string, DomainError>;
+
+/** Which wishes can be fulfilled at this time, and the levels that are locked for it. */
+export interface Judgement {
+  readonly granted: readonly Granted[];
+  readonly refused: Refusals;
+  readonly levels: readonly StockLevel[];
+  readonly now: Date;
+}
+
+/**
+ * How holds end, many at a time, and what that does to the stock, inside a transaction that the caller opened: first they are
+ * judged, then all that follows is sent at once, to be committed with. In between nothing should be waited for, because
+ * others wait for the levels.
+ */
 @Injectable()
 export class ReservationEndings {
   constructor(
     private readonly ledger: StockLedger,
     private readonly audit: AuditService,
-    private readonly hook: ReservationExpiryHook,
     private readonly metrics: Metrics,
   ) {}
 
   /**
-   * Turns what a reservation holds into sold. Locks it and its levels, and looks at the clock only then.
-   * @throws ReservationNotActive, also if its time ended while this waited for a lock
+   * Judges each wish about a reservation that is locked, as its order is: it may be refused as ReservationNotActive, or as
+   * Overloaded if a level was skipped. Locks the levels of all, and looks at the clock only then.
    */
-  async commitTx(tx: Tx, reservationId: string): Promise<void> {
-    const reservation = (await lockReservation(tx, reservationId))!;
-    const held = await lockHeldTx(tx, [reservation]);
-    await assertActiveTx(tx, reservation);
-    await this.endTx(tx, held, 'committed');
-  }
-
-  /**
-   * Turns what many locked reservations hold into sold: of those that are still active when their levels are locked,
-   * which this does. Says why the others are not: ReservationNotActive, or Overloaded if a level had to be skipped.
-   */
-  async commitAllTx(
-    tx: Tx,
-    reservations: readonly Reservation[],
-    { attachTx, causeOf, ...options }: CommitPlan,
-  ): Promise<Map<Reservation, DomainError>> {
-    const { items, levels } = await lockHeldTx(tx, reservations, options);
-    const now = await databaseNow(tx);
-    const locked = new Set(levels.map(keyOf));
-    const skipped = new Set(items.filter((item) => !locked.has(keyOf(item))).map((item) => item.reservationId));
-    const refused = new Map<Reservation, DomainError>();
-    for (const reservation of reservations) {
-      const error = skipped.has(reservation.id) ? new Overloaded() : inactivityOf(reservation, now);
+  async judgeAllTx(tx: Tx, wishes: readonly Wish[], options: LockOptions): Promise<Judgement> {
+    const items = wishes.flatMap((wish) => wish.of.items);
+    const locked = items.length > 0 ? await lockLevels(tx, items, options) : { levels: [], now: undefined };
+    const now = locked.now ?? (await databaseNow(tx));
+    const keys = new Set(locked.levels.map(keyOf));
+    const granted: Granted[] = [];
+    const refused = new Map<string, DomainError>();
+    for (const wish of wishes) {
+      const isSkipped = !wish.of.items.every((item) => keys.has(keyOf(item)));
+      const error = isSkipped ? new Overloaded() : refusalOf(wish, now);
       if (error) {
-        refused.set(reservation, error);
+        refused.set(wish.of.id, error);
+      } else {
+        granted.push({ ...wish, ending: endingOf(wish, now) });
       }
     }
-    const active = reservations.filter((reservation) => !refused.has(reservation));
-    if (active.length > 0) {
-      await attachTx(active, now);
-      await this.endTx(tx, { reservations: active, items, levels }, 'committed', causeOf);
+    return { granted, refused, levels: locked.levels, now };
+  }
+
+  /** As `judgeAllTx`, for reservations of which only the orders are locked. Locks them; Overloaded if one was skipped. */
+  async lockAndJudgeAllTx(tx: Tx, wishes: readonly Wish<string>[], options: LockOptions): Promise<Judgement> {
+    const ids = wishes.map((wish) => wish.of);
+    if (ids.length === 0) {
+      return this.judgeAllTx(tx, [], options);
     }
-    return refused;
-  }
-
-  /**
-   * Gives back what a locked reservation holds, and cancels the pending order that it belongs to, which is locked too.
-   * Locks its levels, and looks at the clock only then.
-   * @throws ReservationNotActive
-   */
-  async cancelTx(tx: Tx, reservation: Reservation): Promise<void> {
-    const held = await lockHeldTx(tx, [reservation]);
-    await assertActiveTx(tx, reservation);
-    await this.endTx(tx, held, 'cancelled');
-    await this.hook.cancelOrdersTx(tx, ordersOf([reservation]), 'the reservation was cancelled');
-  }
-
-  /**
-   * Gives back what is held for an order that its owner cancels; a hold whose time is over ends as expired. Locks the
-   * reservation and its levels, and looks at the clock only then.
-   * @throws ReservationNotActive
-   */
-  async releaseTx(tx: Tx, reservationId: string): Promise<void> {
-    const reservation = (await lockReservation(tx, reservationId))!;
-    const held = await lockHeldTx(tx, [reservation]);
-    if (reservation.status !== 'active') {
-      throw new ReservationNotActive(reservation.status);
-    }
-    const isOverdue = reservation.expiresAt <= (await databaseNow(tx));
-    await this.endTx(tx, held, isOverdue ? 'expired' : 'cancelled');
-  }
-
-  /** Gives back what locked, overdue reservations hold, and cancels their pending orders, which are locked too. */
-  async expireTx(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
-    await this.endTx(tx, await lockHeldTx(tx, reservations), 'expired');
-    await this.hook.cancelOrdersTx(tx, ordersOf(reservations), 'the reservation expired');
-  }
-
-  /** Puts sold items back into the warehouses that they came from. Locks their levels. */
-  async restockTx(
-    tx: Tx,
-    items: readonly Allotment[],
-    cause: { reservationId: string; orderId: string },
-  ): Promise<void> {
-    const levels = await lockLevels(tx, items);
-    await this.ledger.postTx(tx, levels, postings(items, { kind: 'restock', available: 1, reserved: 0 }, cause));
-  }
-
-  private async endTx(
-    tx: Tx,
-    { reservations, items, levels }: Held,
-    status: Ending,
-    causeOf: CommitPlan['causeOf'] = () => undefined,
-  ): Promise<void> {
-    const ids = reservations.map(({ id }) => id);
-    const itemsOf = groupBy(items, (item) => item.reservationId);
-    const moved = reservations.flatMap((reservation) => {
-      const { id: reservationId, orderId } = reservation;
-      const why = { reservationId, orderId: orderId ?? undefined, cause: causeOf(reservation) };
-      return postings(itemsOf.get(reservationId) ?? [], EFFECTS[status], why);
-    });
-    await this.ledger.postTx(tx, levels, moved);
-    await tx.update(Reservation, { id: In(ids) }, { status, updatedAt: () => 'clock_timestamp()' });
-    await this.audit.recordTx(
+    const [locked, items] = await together([lockReservations(tx, ids, options), findItems(tx, ids)]);
+    const held = new Map(locked.map((one) => [one.id, { ...one, items: items.get(one.id) ?? [] }]));
+    const judgement = await this.judgeAllTx(
       tx,
-      ...reservations.map((reservation) => ({
-        action: `reservation.${status}` as const,
-        objectId: reservation.id,
-        oldValue: {
-          status: 'active',
-          expires_at: reservation.expiresAt.toISOString(),
-          order_id: reservation.orderId,
-        },
-        newValue: { status, order_id: reservation.orderId },
-        cause: causeOf(reservation),
-      })),
+      wishes.flatMap((wish) => (held.has(wish.of) ? { ...wish, of: held.get(wish.of)! } : [])),
+      options,
     );
-    afterCommit(tx, () => this.metrics.reservations.inc({ outcome: status }, ids.length));
+    const skipped = ids.filter((id) => !held.has(id)).map((id) => [id, new Overloaded()] as const);
+    return { ...judgement, refused: new Map([...judgement.refused, ...skipped]) };
+  }
+
+  /** Sends all that fulfils the granted wishes, and gives the reservations as they are then. */
+  fulfil(tx: Tx, { granted, levels, now }: Judgement): HeldReservation[] {
+    const ended = granted.flatMap(({ ending, ...wish }) => (ending ? { ...wish, ending } : []));
+    const entries = ended.map(({ of: { id, expiresAt, orderId }, ending, cause }) => ({
+      action: `reservation.${ending}` as const,
+      objectId: id,
+      oldValue: { status: 'active', expires_at: expiresAt.toISOString(), order_id: orderId },
+      newValue: { status: ending, order_id: orderId },
+      cause,
+    }));
+    if (granted.length > 0) {
+      commitWith(tx, [
+        this.ledger.postTx(tx, levels, granted.flatMap(postingsOf)),
+        ...(ended.length > 0 ? [writeEndings(tx, ended, now)] : []),
+        this.audit.recordTx(tx, ...entries),
+      ]);
+      afterCommit(tx, () => ended.forEach(({ ending }) => this.metrics.reservations.inc({ outcome: ending })));
+    }
+    return granted.map(({ of, ending }) => (ending ? { ...of, status: ending, updatedAt: now } : of));
   }
 }
 
-/** How many reservations are committed at once. */
-export interface CommitPlan extends LockOptions {
-  /** Gives each of the reservations that has none its order, and notes it in `orderId`. */
-  readonly attachTx: (reservations: readonly Reservation[], now: Date) => Promise<void>;
-  /** Who commits it in which request; undefined if that is the context. */
-  readonly causeOf: (reservation: Reservation) => Cause | undefined;
+function writeEndings(tx: Tx, ended: readonly Granted[], now: Date): Promise<unknown> {
+  const [ids, statuses] = [ended.map((one) => one.of.id), ended.map((one) => one.ending)];
+  return tx.query(END, [ids, statuses, ended.map((one) => one.of.orderId), now]);
 }
 
-/** Reservations that are locked, with what they hold, and the levels of it, locked too. */
-interface Held {
-  reservations: readonly Reservation[];
-  items: ReservationItem[];
-  levels: StockLevel[];
+function refusalOf({ of: reservation, to }: Wish, now: Date): DomainError | undefined {
+  switch (to) {
+    case 'commit':
+    case 'cancel':
+      return inactivityOf(reservation, now);
+    case 'release':
+      return reservation.status === 'active' ? undefined : new ReservationNotActive(reservation.status);
+    case 'expire':
+    case 'restock':
+  }
 }
 
-async function lockHeldTx(tx: Tx, reservations: readonly Reservation[], options?: LockOptions): Promise<Held> {
-  const items = await tx.findBy(ReservationItem, { reservationId: In(reservations.map(({ id }) => id)) });
-  return { reservations, items, levels: await lockLevels(tx, items, options) };
+function endingOf({ of: reservation, to }: Wish, now: Date): Ending | undefined {
+  switch (to) {
+    case 'commit':
+      return 'committed';
+    case 'cancel':
+      return 'cancelled';
+    case 'expire':
+      return 'expired';
+    case 'release':
+      return reservation.expiresAt <= now ? 'expired' : 'cancelled';
+    case 'restock':
+  }
 }
 
-/** What happens to one piece. */
-type Effect = Pick<Posting, 'kind' | 'available' | 'reserved'>;
-type Origin = Pick<Posting, 'reservationId' | 'orderId' | 'cause'>;
-
-/** One posting for each item: the effect on one piece, times its quantity. */
-function postings(items: readonly Allotment[], { kind, available, reserved }: Effect, origin: Origin): Posting[] {
+/** One for each item: the effect on one piece, times its quantity. */
+function postingsOf({ of: { id, orderId, items }, ending, cause }: Granted): Posting[] {
+  const { kind, available, reserved } = ending ? EFFECTS[ending] : RESTOCKED;
   return items.map(({ productId, warehouseId, quantity }) => ({
-    ...{ ...origin, kind, productId, warehouseId },
+    ...{ kind, productId, warehouseId, reservationId: id, orderId: orderId ?? undefined, cause },
     available: available * quantity,
     reserved: reserved * quantity,
   }));
-}
-
-function ordersOf(reservations: readonly Reservation[]): string[] {
-  return reservations.flatMap(({ orderId }) => orderId ?? []);
 }

@@ -1,4 +1,6 @@
 import { Injectable } from '@nestjs/common';
+import type { Cause } from '../../platform/context/request-context';
+import type { LockOptions } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 
 /**
@@ -6,12 +8,25 @@ import type { Tx } from '../../platform/database/tx';
  * in the transaction that ends a hold, so that the pending order behind it ends with it.
  */
 export interface ReservationExpiryListener {
-  /** Locks the orders, before their reservations are locked, and says which it got: all, unless those in use are skipped. */
-  lockOrdersTx(tx: Tx, orderIds: string[], options: { skipLocked: boolean }): Promise<Set<string>>;
-
-  /** Cancels the pending ones among orders that `lockOrdersTx` locked and whose reservations have just ended. */
-  cancelOrdersTx(tx: Tx, orderIds: string[], reason: string): Promise<void>;
+  /** Locks the orders, before their reservations are locked. */
+  lockOrdersTx(tx: Tx, orderIds: string[], options: LockOptions): Promise<LockedOrders>;
 }
+
+export interface LockedOrders {
+  /** Those that there are, but for those that were skipped. */
+  readonly ids: ReadonlySet<string>;
+
+  /** Cancels the pending ones among those behind holds that end now: sends that, to be committed with. */
+  cancel(ended: readonly EndedHold[], reason: string, now: Date): void;
+}
+
+export interface EndedHold {
+  readonly of: { readonly orderId: string | null };
+  /** Who ends it in which request, if those are not the context's. */
+  readonly cause?: Cause;
+}
+
+const NO_ORDERS: LockedOrders = { ids: new Set(), cancel: () => undefined };
 
 /** Where orders register their listener. Without one, no reservation has an order. */
 @Injectable()
@@ -22,13 +37,7 @@ export class ReservationExpiryHook implements ReservationExpiryListener {
     this.listener = listener;
   }
 
-  async lockOrdersTx(tx: Tx, orderIds: string[], options: { skipLocked: boolean }): Promise<Set<string>> {
-    return orderIds.length > 0 && this.listener ? this.listener.lockOrdersTx(tx, orderIds, options) : new Set();
-  }
-
-  async cancelOrdersTx(tx: Tx, orderIds: string[], reason: string): Promise<void> {
-    if (orderIds.length > 0) {
-      await this.listener?.cancelOrdersTx(tx, orderIds, reason);
-    }
+  async lockOrdersTx(tx: Tx, orderIds: string[], options: LockOptions): Promise<LockedOrders> {
+    return orderIds.length > 0 && this.listener ? this.listener.lockOrdersTx(tx, orderIds, options) : NO_ORDERS;
   }
 }

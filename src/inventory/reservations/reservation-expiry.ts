@@ -11,6 +11,7 @@ import { ReservationEndings } from './reservation-endings';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { ShortByOverdue } from './overdue';
 import { lockOverdue } from './reservation.locks';
+import { findItems } from './reservations.query';
 
 const JOB = 'reservation-expiry';
 /** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
@@ -156,8 +157,8 @@ export class ReservationExpiry {
 
   private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked }: Patience): Promise<number> {
     const orderIds = overdue.flatMap(({ orderId }) => orderId ?? []);
-    const lockedOrders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
-    const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || lockedOrders.has(orderId);
+    const orders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
+    const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || orders.ids.has(orderId);
     // One whose order was skipped is not even touched: it is for whoever has the order, and who would skip it too.
     const locked = await lockOverdue(
       tx,
@@ -167,7 +168,14 @@ export class ReservationExpiry {
     // One whose order was made since we looked is left: it is too late to lock its order now.
     const ours = locked.filter(isOurs);
     if (ours.length > 0) {
-      await this.endings.expireTx(tx, ours);
+      const items = await findItems(
+        tx,
+        ours.map(({ id }) => id),
+      );
+      const wishes = ours.map((one) => ({ of: { ...one, items: items.get(one.id) ?? [] }, to: 'expire' as const }));
+      const judgement = await this.endings.judgeAllTx(tx, wishes, { skipLocked: false });
+      this.endings.fulfil(tx, judgement);
+      orders.cancel(judgement.granted, 'the reservation expired', judgement.now);
     }
     return ours.length;
   }

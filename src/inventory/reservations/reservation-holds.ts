@@ -2,21 +2,25 @@ import { Injectable } from '@nestjs/common';
 import { In } from 'typeorm';
 import { AuditService } from '../../audit/audit.service';
 import { AppConfig } from '../../platform/config/app-config';
-import { StaleRead } from '../../platform/database/transaction-runner';
+import { databaseNow } from '../../platform/database/clock';
+import type { LockOptions } from '../../platform/database/rows.locks';
+import { together } from '../../platform/database/together';
+import { commitWith, StaleRead } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { Duplicate, NotFound } from '../../platform/errors/domain-errors';
+import { type DomainError, Duplicate, NotFound, Overloaded } from '../../platform/errors/domain-errors';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
-import type { LockOptions } from '../stock/stock.locks';
 import type { HeldReservation } from './hold-job';
-import { ReservationExpiryHook } from './reservation-expiry-listener';
+import type { Refusals } from './reservation-endings';
+import { type LockedOrders, ReservationExpiryHook } from './reservation-expiry-listener';
+import type { ReservationJob } from './reservation-lanes';
 import { assertTtl } from './reservation-lines';
 import { Reservation } from './reservation.entity';
-import { assertActiveTx, lockReservation, lockReservations } from './reservation.locks';
-import { findReservation, findReservationsById } from './reservations.query';
+import { assertActiveTx, inactivityOf, lockReservation, lockReservations } from './reservation.locks';
+import { findItems } from './reservations.query';
 
 const ATTACH = `
-  UPDATE reservations SET order_id = attached.order_id, updated_at = attached.updated_at
-  FROM json_populate_recordset(NULL::reservations, $1) AS attached WHERE reservations.id = attached.id`;
+  UPDATE reservations SET order_id = attached.order_id, updated_at = $3
+  FROM unnest($1::uuid[], $2::uuid[]) AS attached (id, order_id) WHERE reservations.id = attached.id`;
 
 /** What becomes of holds while they last, inside a transaction that the caller opened. */
 @Injectable()
@@ -43,20 +47,22 @@ export class ReservationHolds {
   }
 
   /**
-   * Locks many reservations after the orders that they belong to: those that there are and `mayUse` lets through. Says
-   * which of them were skipped because another transaction has them, or their orders, locked.
+   * Locks the reservations of many jobs after the orders that they belong to. Says why some could not be: NotFound, also
+   * for someone else's, or Overloaded if another transaction has them, or their orders, locked and those are skipped.
    * @throws StaleRead if one came to belong to an order meanwhile
    */
   async lockAllTx(
     tx: Tx,
-    ids: string[],
-    mayUse: (seen: Reservation) => boolean,
+    jobs: readonly ReservationJob[],
     options: LockOptions,
-  ): Promise<{ locked: Reservation[]; skipped: string[] }> {
-    const seen = (await tx.findBy(Reservation, { id: In(ids) })).filter(mayUse);
+  ): Promise<{ locked: HeldReservation[]; orders: LockedOrders; refused: Refusals }> {
+    const callers = new Map(jobs.map(({ reservationId, caller }) => [reservationId, caller]));
+    const ids = [...callers.keys()];
+    const [all, items] = await together([tx.findBy(Reservation, { id: In(ids) }), findItems(tx, ids)]);
+    const seen = all.filter((reservation) => mayUse(reservation, callers.get(reservation.id)!));
     const orderIds = seen.flatMap(({ orderId }) => orderId ?? []);
     const orders = await this.hook.lockOrdersTx(tx, orderIds, options);
-    const free = seen.filter(({ orderId }) => orderId === null || orders.has(orderId));
+    const free = seen.filter(({ orderId }) => orderId === null || orders.ids.has(orderId));
     const locked = await lockReservations(
       tx,
       free.map(({ id }) => id),
@@ -66,31 +72,39 @@ export class ReservationHolds {
     if (locked.some(({ id, orderId }) => seenOrders.get(id) !== orderId)) {
       throw new StaleRead();
     }
-    const lockedIds = new Set(locked.map(({ id }) => id));
-    return { locked, skipped: seen.map(({ id }) => id).filter((id) => !lockedIds.has(id)) };
-  }
-
-  /** Lets locked, active reservations belong to the orders that they name already. Gives them with their items. */
-  async attachAllTx(tx: Tx, reservations: readonly Reservation[], now: Date): Promise<HeldReservation[]> {
-    const rows = reservations.map(({ id, orderId }) => ({ id, order_id: orderId, updated_at: now }));
-    await tx.query(ATTACH, [JSON.stringify(rows)]);
-    return findReservationsById(
-      tx,
-      rows.map(({ id }) => id),
+    const refused = new Map<string, DomainError>();
+    callers.forEach((_, id) =>
+      refused.set(id, seenOrders.has(id) ? new Overloaded() : new NotFound('reservation', id)),
     );
+    locked.forEach(({ id }) => refused.delete(id));
+    return { locked: locked.map((one) => ({ ...one, items: items.get(one.id) ?? [] })), orders, refused };
   }
 
   /**
-   * Lets a locked, active reservation belong to an order.
-   * @throws ReservationNotActive, Duplicate if it belongs to one already
+   * Lets locked reservations belong to orders that are yet to be made, with the ids that `newId` gives: sends that, to be
+   * committed with. Says why some do not: ReservationNotActive, or Duplicate if one belongs to an order already.
    */
-  async attachTx(tx: Tx, reservation: Reservation, orderId: string): Promise<HeldReservation> {
-    const now = await assertActiveTx(tx, reservation);
-    if (reservation.orderId !== null) {
-      throw new Duplicate('reservation_id', `The reservation belongs to order ${reservation.orderId} already`);
+  async attachAllTx(
+    tx: Tx,
+    reservations: readonly HeldReservation[],
+    newId: () => string,
+  ): Promise<{ attached: HeldReservation[]; refused: Refusals }> {
+    const now = await databaseNow(tx);
+    const refused = new Map<string, DomainError>();
+    for (const reservation of reservations) {
+      const error = inactivityOf(reservation, now) ?? ownershipOf(reservation);
+      if (error) {
+        refused.set(reservation.id, error);
+      }
     }
-    await tx.update(Reservation, { id: reservation.id }, { orderId, updatedAt: now });
-    return (await findReservation(tx, reservation.id))!;
+    const attached = reservations
+      .filter(({ id }) => !refused.has(id))
+      .map((one) => ({ ...one, orderId: newId(), updatedAt: now }));
+    if (attached.length > 0) {
+      const values = [attached.map(({ id }) => id), attached.map(({ orderId }) => orderId), now];
+      commitWith(tx, [tx.query(ATTACH, values)]);
+    }
+    return { attached, refused };
   }
 
   /**
@@ -125,6 +139,12 @@ export function assertMayUse<T extends { userId: string }>(
   }
 }
 
-export function mayUse({ userId }: { userId: string }, caller: UserActor): boolean {
+function ownershipOf({ orderId }: Reservation): Duplicate | undefined {
+  return orderId === null
+    ? undefined
+    : new Duplicate('reservation_id', `The reservation belongs to order ${orderId} already`);
+}
+
+function mayUse({ userId }: { userId: string }, caller: UserActor): boolean {
   return userId === caller.id || isAdmin(caller);
 }

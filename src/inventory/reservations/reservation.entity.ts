@@ -66,7 +66,12 @@ export class ReservationItem {
   unitPrice!: string;
 }
 
-/** A reservation with its items, and what its readers want to know of their products. */
+/** An item, and what readers want to know of its product. */
+export interface HeldItem extends Omit<ReservationItem, 'reservationId' | 'userId'> {
+  sku: string;
+  name: string;
+}
+
 export interface ReservationView extends Reservation {
-  items: { productId: string; sku: string; name: string; warehouseId: string; quantity: number; unitPrice: string }[];
+  items: HeldItem[];
 }

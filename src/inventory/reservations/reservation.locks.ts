@@ -1,8 +1,7 @@
 import { databaseNow } from '../../platform/database/clock';
-import { lockRow } from '../../platform/database/rows.locks';
+import { type LockOptions, lockRow } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { ReservationNotActive } from '../../platform/errors/domain-errors';
-import type { LockOptions } from '../stock/stock.locks';
 import { Reservation } from './reservation.entity';
 
 /** Locks a reservation. If it belongs to an order, that order must be locked already. */

@@ -1,9 +1,10 @@
 import type { EntityManager } from 'typeorm';
 import { groupBy } from '../../platform/group-by';
 import type { Select } from '../../platform/database/estimate';
+import { together } from '../../platform/database/together';
 import type { Position } from '../../platform/http/cursor';
 import { type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
-import type { ReservationView } from './reservation.entity';
+import type { HeldItem, Reservation, ReservationView } from './reservation.entity';
 
 /** A hold whose time is over reads as expired at once, whether the sweep has seen it or not. */
 const VIEW = `
@@ -28,7 +29,17 @@ export async function findReservation(manager: EntityManager, id: string): Promi
 
 /** Those that there are, in no order. */
 export async function findReservationsById(manager: EntityManager, ids: string[]): Promise<ReservationView[]> {
-  return withItems(manager, await manager.query(`${VIEW} WHERE reservation.id = ANY($1)`, [ids]));
+  const [rows, items] = await together([
+    manager.query<Reservation[]>(`${VIEW} WHERE reservation.id = ANY($1)`, [ids]),
+    findItems(manager, ids),
+  ]);
+  return rows.map((row) => ({ ...row, items: items.get(row.id) ?? [] }));
+}
+
+/** What these reservations hold, by their ids. */
+export async function findItems(manager: EntityManager, ids: string[]): Promise<Map<string, HeldItem[]>> {
+  const items = await manager.query<(HeldItem & { reservationId: string })[]>(ITEMS, [ids]);
+  return groupBy(items, (item) => item.reservationId);
 }
 
 /** At most `count` reservations after a position, newest first. */
@@ -39,7 +50,15 @@ export async function findReservations(
   after: Position | undefined,
 ): Promise<ReservationView[]> {
   const { sql, values } = reservationsQuery(filters, count, after);
-  return withItems(manager, await manager.query(sql, values));
+  const rows = await manager.query<Reservation[]>(sql, values);
+  if (rows.length === 0) {
+    return [];
+  }
+  const items = await findItems(
+    manager,
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => ({ ...row, items: items.get(row.id) ?? [] }));
 }
 
 /** The statement of `findReservations`, but for the items. */
@@ -56,15 +75,4 @@ export function selectReservations({ userId, status, productId }: ReservationFil
   const conditions = [...is('reservations.user_id', userId), ...is('status', status), ...is('product_id', productId)];
   const items = productId === undefined ? '' : 'JOIN reservation_items ON reservation_id = id';
   return { sql: `SELECT FROM reservations ${items} WHERE ${['true', ...conditions].join(' AND ')}`, values };
-}
-
-type ItemRow = ReservationView['items'][number] & { reservationId: string };
-
-async function withItems(manager: EntityManager, rows: Omit<ReservationView, 'items'>[]): Promise<ReservationView[]> {
-  if (rows.length === 0) {
-    return [];
-  }
-  const items = await manager.query<ItemRow[]>(ITEMS, [rows.map((row) => row.id)]);
-  const byReservation = groupBy(items, (item) => item.reservationId);
-  return rows.map((row) => ({ ...row, items: byReservation.get(row.id) ?? [] }));
 }

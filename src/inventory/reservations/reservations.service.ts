@@ -1,10 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import type { Tx } from '../../platform/database/tx';
 import { Answer } from '../../platform/http/answer';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import type { UserActor } from '../../platform/security/actor';
-import { ReservationEndings } from './reservation-endings';
 import type { HoldSequel } from './hold-job';
 import { HoldLanes } from './hold-lanes';
 import { ReservationHolds } from './reservation-holds';
@@ -19,12 +17,11 @@ import { findReservation } from './reservations.query';
 
 /** Nothing else is written for a reservation that was asked for as such. */
 const CREATED: HoldSequel = {
-  write: (_tx, holds) => ({
-    answers: holds.map(({ reservation }) => {
+  write: (_tx, holds) =>
+    holds.map(({ reservation }) => {
       const location = `/api/reservations/${reservation.id}`;
       return new Answer(toReservationResponse(reservation), { location });
     }),
-  }),
 };
 
 @Injectable()
@@ -32,7 +29,6 @@ export class ReservationsService {
   constructor(
     private readonly idempotency: IdempotencyService,
     private readonly holds: ReservationHolds,
-    private readonly endings: ReservationEndings,
     private readonly lanes: HoldLanes,
   ) {}
 
@@ -48,18 +44,6 @@ export class ReservationsService {
     return this.lanes.hold({ userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds }, request, CREATED);
   }
 
-  /**
-   * Gives the stock back; a pending order that the reservation belongs to is cancelled with it. Locks that order, the
-   * reservation and its levels.
-   * @throws NotFound, ReservationNotActive
-   */
-  async cancel(id: string, caller: UserActor, request: IdempotentRequest): Promise<Answer<ReservationResponse>> {
-    return this.idempotency.run(request, async (tx) => {
-      await this.endings.cancelTx(tx, await this.holds.lockTx(tx, id, caller));
-      return this.answerTx(tx, id);
-    });
-  }
-
   /** Moves the end of the hold. Locks the order behind it and the reservation. @throws NotFound, ReservationNotActive, ValidationFailed */
   async extend(
     id: string,
@@ -69,12 +53,8 @@ export class ReservationsService {
   ): Promise<Answer<ReservationResponse>> {
     return this.idempotency.run(request, async (tx) => {
       await this.holds.extendTx(tx, await this.holds.lockTx(tx, id, caller), body.ttl_seconds);
-      return this.answerTx(tx, id);
+      return new Answer(toReservationResponse((await findReservation(tx, id))!));
     });
-  }
-
-  private async answerTx(tx: Tx, id: string): Promise<Answer<ReservationResponse>> {
-    return new Answer(toReservationResponse((await findReservation(tx, id))!));
   }
 }
 

@@ -1,4 +1,5 @@
 import { prepared } from '../../platform/database/prepared';
+import type { LockOptions } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import type { StockLevel } from './stock.entity';
 
@@ -12,11 +13,6 @@ export function keyOf({ productId, warehouseId }: LevelKey): string {
   return `${productId}/${warehouseId}`;
 }
 
-/** Whether to wait for rows that another transaction has locked, or to do without them. */
-export interface LockOptions {
-  readonly skipLocked: boolean;
-}
-
 /** Levels that are locked, and the database's time when the last of them was; undefined if there are none. */
 export interface LockedLevels {
   readonly levels: StockLevel[];
@@ -27,9 +23,8 @@ export interface LockedLevels {
  * Locks every level of these products. Always in the order of (product, warehouse), here and below, so that two
  * transactions which want the same rows queue up instead of waiting for each other.
  */
-export async function lockLevelsOf(tx: Tx, productIds: readonly string[], options: LockOptions): Promise<LockedLevels> {
-  const rows = await lockWhere(tx, 'product_id = ANY($1)', [productIds], options);
-  return { levels: rows, now: rows.at(-1)?.lockedAt };
+export function lockLevelsOf(tx: Tx, productIds: readonly string[], options: LockOptions): Promise<LockedLevels> {
+  return lockWhere(tx, 'product_id = ANY($1)', [productIds], options);
 }
 
 /** Locks these levels. */
@@ -37,7 +32,7 @@ export function lockLevels(
   tx: Tx,
   keys: readonly LevelKey[],
   options: LockOptions = { skipLocked: false },
-): Promise<StockLevel[]> {
+): Promise<LockedLevels> {
   const condition = '(product_id, warehouse_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))';
   const values = [keys.map((key) => key.productId), keys.map((key) => key.warehouseId)];
   return lockWhere(tx, condition, values, options);
@@ -47,17 +42,18 @@ export function lockLevels(
  * What TypeORM calls `pessimistic_write`, spelled out so that it is sent at once, before what is sent after it. The
  * clock is read outside the part that locks, that is for each row when it is locked: the last row has the latest.
  */
-function lockWhere(
+async function lockWhere(
   tx: Tx,
   condition: string,
   values: (readonly string[])[],
   { skipLocked }: LockOptions,
-): Promise<(StockLevel & { lockedAt: Date })[]> {
+): Promise<LockedLevels> {
   const sql = `WITH locked AS MATERIALIZED (
        SELECT * FROM stock_levels WHERE ${condition} ORDER BY product_id, warehouse_id
        FOR UPDATE ${skipLocked ? 'SKIP LOCKED' : ''}
      )
      SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total,
        date_trunc('milliseconds', clock_timestamp()) AS "lockedAt" FROM locked`;
-  return tx.query(prepared(sql), values);
+  const levels = await tx.query<(StockLevel & { lockedAt: Date })[]>(prepared(sql), values);
+  return { levels, now: levels.at(-1)?.lockedAt };
 }

@@ -130,7 +130,7 @@ export class StockService {
     // In the order of the locks: two transactions that make the same rows must not wait for each other either.
     const sorted = [...keys].sort((left, right) => (left.warehouseId < right.warehouseId ? -1 : 1));
     await tx.createQueryBuilder().insert().into(StockLevel).values(sorted).orIgnore().updateEntity(false).execute();
-    return lockLevels(tx, sorted);
+    return (await lockLevels(tx, sorted)).levels;
   }
 
   private async transferredTx(

@@ -1,6 +1,11 @@
 import type { EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
 import type { Tx } from './tx';
 
+/** Whether to wait for rows that another transaction has locked, or to do without them. */
+export interface LockOptions {
+  readonly skipLocked: boolean;
+}
+
 /**
  * Locks one row until the transaction ends, waiting for whoever holds it; null if there is none. For the `*.locks.ts` of
  * the nouns, which say what may be locked and when.

@@ -31,25 +31,25 @@ export function afterCommit(tx: Tx, effect: () => void): void {
   }
 }
 
-/** What is sent right before COMMIT, and the first of it that failed before it was sent. */
+/** What COMMIT follows without waiting for it, and the first of it that failed. */
 interface LastStatements {
-  readonly all: Promise<unknown>;
-  unsent?: { readonly error: unknown };
+  readonly all: Promise<unknown>[];
+  failed?: { readonly error: unknown };
 }
 
 const lastStatements = new WeakMap<EntityManager, LastStatements>();
 
 /**
- * Statements that have been sent, and whose results nothing in this transaction needs: COMMIT follows them in the same
- * round trip. If one of them fails, the transaction does.
+ * Statements that have been sent, and whose results nothing in this transaction needs: if nothing else is waited for, COMMIT
+ * follows them in the same round trip. If one of them fails, the transaction does, with its error.
  */
 export function commitWith(tx: Tx, statements: readonly Promise<unknown>[]): void {
-  const last: LastStatements = { all: together(statements) };
-  for (const statement of statements) {
-    statement.catch((error: unknown) => (last.unsent ??= { error }));
-  }
-  last.all.catch(() => undefined);
+  const last: LastStatements = lastStatements.get(tx) ?? { all: [] };
   lastStatements.set(tx, last);
+  for (const statement of statements) {
+    last.all.push(statement);
+    statement.catch((error: unknown) => (last.failed ??= { error }));
+  }
 }
 
 /** The only place where a transaction is opened that writes. */
@@ -116,7 +116,10 @@ export class TransactionRunner {
     let result: T;
     try {
       await begin(runner);
-      result = await work(runner.manager as Tx);
+      result = await work(runner.manager as Tx).catch((error: unknown) => {
+        // What is sent after a statement that has failed fails because of it.
+        throw lastStatements.get(runner.manager)?.failed?.error ?? error;
+      });
       await commit(runner);
     } catch (error) {
       await connection.giveUp(error);
@@ -139,11 +142,11 @@ async function begin(runner: QueryRunner): Promise<void> {
 async function commit(runner: QueryRunner): Promise<void> {
   const last = lastStatements.get(runner.manager);
   await sent();
-  // No answer can have come yet: what has failed by now was never sent, so the server knows nothing of the failure.
-  if (last?.unsent) {
-    throw last.unsent.error;
+  // It may never have been sent, and then the server knows nothing of the failure.
+  if (last?.failed) {
+    throw last.failed.error;
   }
-  const [statements, commit] = await Promise.allSettled([last?.all, runner.commitTransaction()]);
+  const [statements, commit] = await Promise.allSettled([together(last?.all ?? []), runner.commitTransaction()]);
   const isSure = statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable';
   if (!isSure && commit.status === 'rejected' && databaseFailureOf(commit.reason) === 'unavailable') {
     // The connection broke while COMMIT was under way: nobody can say here whether it took effect.

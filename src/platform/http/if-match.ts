@@ -9,6 +9,18 @@ export const IfMatch = createParamDecorator(
   (_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<FastifyRequest>().headers['if-match'],
 );
 
+/** On which conditions a change that waits for its turn is carried out. */
+export interface Conditions {
+  readonly ifMatch: string | undefined;
+  /** Whether the caller has hung up, so that nobody will read the answer. */
+  readonly isAbandoned: () => boolean;
+}
+
+export const WithConditions = createParamDecorator((_: unknown, context: ExecutionContext): Conditions => {
+  const { headers, raw } = context.switchToHttp().getRequest<FastifyRequest>();
+  return { ifMatch: headers['if-match'], isAbandoned: () => raw.socket.destroyed };
+});
+
 /**
  * RFC 9110, 13.1.1: the header holds if it is `*` or lists the current version. A tag that is no version matches none.
  * @throws VersionMismatch
