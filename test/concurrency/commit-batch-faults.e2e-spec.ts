@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { type ClientRequest, request, type Server } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Reply } from '../support/api';
+import { askAndForget } from '../support/asked';
 import { LOCK_LEVELS, metricOf, type OneBatch } from '../support/batches';
-import { aCommit, answersOf, commit, type Commit, inOneCommitBatch, rowsOfCommits } from '../support/commits';
+import {
+  aCommit,
+  answersOf,
+  commit,
+  type Commit,
+  inOneCommitBatch,
+  requestOf,
+  rowsOfCommits,
+} from '../support/commits';
 import { anOrder, aProduct, aReservation, expectReconciled, stockOf } from '../support/factories';
 import { storm, tally, untilQueued, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
@@ -164,24 +170,17 @@ describe('A commit whose client hangs up while it waits', () => {
       await aKeyedCommit(product.id),
     ];
     const before = await rowsAround(left);
-    const sockets = new Map<number, Socket>();
-    const remember = (socket: Socket): void => void sockets.set(socket.remotePort!, socket);
-    const server: Server = test.app.getHttpServer();
-    server.on('connection', remember);
     let running: Promise<Reply> | undefined;
     const meanwhile = async (): Promise<void> => {
-      const call = callAndForget(left);
+      const hangUp = askAndForget(test, requestOf(left));
       await untilQueued(test, 1);
       running = commit(stayed);
       await untilQueued(test, 2);
-      const closed = once(sockets.get(call.socket!.localPort!)!, 'close');
-      call.destroy();
-      await closed;
+      await hangUp();
     };
     const first = await whileLocked(test.database, { sql: LOCK_LEVELS, values: [product.id], meanwhile }, () =>
       commit(opener),
     );
-    server.off('connection', remember);
     expect(answersOf([first, await running!])).toEqual(['201', '201']);
     expect(await rowsAround(left)).toEqual(before);
     expect(await metricOf(test, 'holdfast_queue_requests')).toBe(0);
@@ -189,14 +188,4 @@ describe('A commit whose client hangs up while it waits', () => {
     const again = await commit(left);
     expect([again.status, again.headers['idempotent-replayed']]).toEqual([201, undefined]);
   });
-
-  /** Sends a commit whose answer nobody will read. */
-  function callAndForget({ who, id, requestId, key }: Commit): ClientRequest {
-    const headers = { Authorization: `Bearer ${who.token}`, 'Idempotency-Key': key!, 'X-Request-Id': requestId };
-    const call = request(`${test.url}/api/reservations/${id}/commit`, { method: 'POST', agent: false, headers });
-    // That it hung up itself is no surprise to the caller.
-    call.on('error', () => undefined);
-    call.end();
-    return call;
-  }
 });

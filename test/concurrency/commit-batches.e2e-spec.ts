@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from '../support/api';
+import { tracesOf } from '../support/asked';
 import { metricOf } from '../support/batches';
 import { aCommit, answersOf, commit, type Commit, inOneCommitBatch, rowsOfCommits } from '../support/commits';
 import {
@@ -30,22 +31,6 @@ const giveTimeBack = (reservationId: string): Promise<object[]> =>
     reservationId,
   ]);
 const committedSoFar = (): Promise<number> => metricOf(test, 'holdfast_reservations_total{outcome="committed"}');
-
-/** What bears the id of one request, in the order in which it was written. */
-async function tracesOf({ requestId }: Commit): Promise<Record<'audit' | 'movements' | 'history', object[]>> {
-  const select = (columns: string, table: string): Promise<object[]> =>
-    test.database.query(`SELECT actor, ${columns} FROM ${table} WHERE request_id = $1 ORDER BY created_at, id`, [
-      requestId,
-    ]);
-  return {
-    audit: await select('action, object_id, old_value, new_value', 'audit_logs'),
-    movements: await select(
-      'kind, product_id, available_delta, reserved_delta, reservation_id, order_id',
-      'stock_movements',
-    ),
-    history: await select('order_id, from_status, to_status, reason', 'order_status_changes'),
-  };
-}
 
 /** The rows of reservations, to the letter. */
 const rowsOf = (ids: string[]): Promise<object[]> =>
@@ -187,7 +172,7 @@ describe('The commits of one batch', () => {
   it.each(succeeded)('bear the actor and the request of each in all that is written for it: %s', async (name) => {
     const [one, { data }] = [commits[name], replies[name].body];
     const [actor, isNew, quantity] = [actorOf(one), name !== 'ordered', quantityOf(name)];
-    const { audit, movements, history } = await tracesOf(one);
+    const { audit, movements, history } = await tracesOf(test, one);
     const created = {
       ...{ actor, action: 'order.created', object_id: data.id, old_value: null },
       new_value: {
@@ -221,7 +206,7 @@ describe('The commits of one batch', () => {
 
   it('leave nothing where they are refused or replayed', async () => {
     for (const name of [...refused, ...replays]) {
-      expect(await tracesOf(commits[name])).toEqual({ audit: [], movements: [], history: [] });
+      expect(await tracesOf(test, commits[name])).toEqual({ audit: [], movements: [], history: [] });
     }
     expect(await rowsOf(untouchedOnes())).toEqual(untouched);
     expect(written).toEqual({ ...rowsOfCommits(succeeded.length, 1), idempotency_keys: 2 });

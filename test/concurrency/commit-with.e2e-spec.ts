@@ -83,6 +83,36 @@ describe('Statements that share a round trip with the end of their transaction',
     expect([attempts, await values()]).toEqual([2, { ...UNTOUCHED, one: 1 }]);
   });
 
+  it('may be several sets, and others may be waited for in between', async () => {
+    const sent = proxy.next('COMMIT', 'arrives');
+    const lock = { sql: `SELECT FROM counters WHERE name = 'gate' FOR UPDATE`, meanwhile: () => sent };
+    await whileLocked(database, lock, () =>
+      transactions.run(async (tx) => {
+        commitWith(tx, [add(tx, 'one')]);
+        await add(tx, 'other');
+        commitWith(tx, [add(tx, 'gate')]);
+      }),
+    );
+    expect(await values()).toEqual({ one: 1, other: 1, gate: 1 });
+    const failing = transactions.run(async (tx) => {
+      commitWith(tx, [tx.query('SELECT 1 / 0')]);
+      commitWith(tx, [add(tx, 'one')]);
+    });
+    await expect(failing).rejects.toThrow('division by zero');
+    expect(await values()).toEqual({ one: 1, other: 1, gate: 1 });
+  });
+
+  it('tell why the work fails, when it waits for what fails because of them', async () => {
+    const fail = `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$`;
+    let attempts = 0;
+    await transactions.run(async (tx) => {
+      attempts += 1;
+      commitWith(tx, attempts === 1 ? [tx.query(fail)] : []);
+      await add(tx, 'one');
+    });
+    expect([attempts, await values()]).toEqual([2, { ...UNTOUCHED, one: 1 }]);
+  });
+
   const error = new Error('never sent');
   it.each<[string, () => Promise<unknown>]>([
     ['at once', () => Promise.reject(error)],

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from './api';
+import { ask, type Asked } from './asked';
 import { inOneBatchOf, LOCK_LEVELS, type OneBatch } from './batches';
 import { aProduct, aReservation } from './factories';
 import type { TestApp } from './test-app';
@@ -15,10 +16,12 @@ export interface Commit {
 /** One request of its own id. */
 export const aCommit = (who: Api, id: string, key?: string): Commit => ({ who, id, requestId: randomUUID(), key });
 
-export function commit({ who, id, requestId, key }: Commit): Promise<Reply> {
-  const headers = { 'X-Request-Id': requestId, ...(key === undefined ? {} : { 'Idempotency-Key': key }) };
-  return who.post(`/api/reservations/${id}/commit`, undefined, headers);
+export function requestOf({ who, id, requestId, key }: Commit): Asked {
+  const headers = { 'X-Request-Id': requestId, ...(key !== undefined && { 'Idempotency-Key': key }) };
+  return { who, method: 'post', path: `/api/reservations/${id}/commit`, headers, requestId };
 }
+
+export const commit = (one: Commit): Promise<Reply> => ask(requestOf(one));
 
 /** `201`, what the reservation is instead of active, or the status and the code of another failure. */
 export const answersOf = (replies: readonly Reply[]): string[] =>
