@@ -18,6 +18,8 @@ import { assertTransition, type OrderStatus, type StockEffect } from './order-st
 
 /** A locked order, and where it goes. */
 interface Step {
+  /** Of the change, in the history; made up if it is left out. */
+  readonly id?: string;
   readonly order: Order;
   readonly to: OrderStatus;
   readonly reason: string | null;
@@ -97,9 +99,9 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     if (steps.length === 0) {
       return [];
     }
-    const changes = steps.map(({ order, to, reason, cause }) => ({
+    const changes = steps.map(({ id, order, to, reason, cause }) => ({
       ...(cause ?? this.context.cause),
-      ...{ id: uuidv7(), orderId: order.id, fromStatus: order.status, toStatus: to, reason },
+      ...{ id: id ?? uuidv7(), orderId: order.id, fromStatus: order.status, toStatus: to, reason },
     }));
     const entries = steps.map(({ order, to, reason, cause }) => ({
       action: 'order.status_changed' as const,

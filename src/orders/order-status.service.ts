@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { In } from 'typeorm';
+import { uuidv7 } from 'uuidv7';
 import { type Cause, RequestContext } from '../platform/context/request-context';
 import { IMPATIENTLY, TransactionRunner } from '../platform/database/transaction-runner';
 import type { Tx } from '../platform/database/tx';
@@ -11,7 +12,7 @@ import { assertVersion, type Conditions } from '../platform/http/if-match';
 import type { UserActor } from '../platform/security/actor';
 import { type Move, OrderLifecycle } from './order-lifecycle';
 import { assertTransition, isForbidden, type OrderStatus } from './order-state';
-import { Order } from './order.entity';
+import { Order, OrderStatusChange } from './order.entity';
 import { lockOrders } from './order.locks';
 import type { OrderResponse } from './orders.dto';
 import { answerOrder, assertMayUse, findItems } from './orders.query';
@@ -28,6 +29,8 @@ interface StatusChange extends Conditions {
 
 /** One request to change a status, on its way through the lane; no two for one order go together. */
 interface StatusJob extends Job, StatusChange {
+  /** Of the change, in the history: made once, however often its batch is tried. */
+  readonly id: string;
   readonly caller: UserActor;
   readonly cause: Cause;
 }
@@ -40,12 +43,12 @@ export class OrderStatusService {
   private readonly groupCommit: GroupCommit<StatusJob, Answer<OrderResponse>>;
 
   constructor(
-    transactions: TransactionRunner,
+    private readonly transactions: TransactionRunner,
     private readonly lifecycle: OrderLifecycle,
     private readonly context: RequestContext,
     groupCommits: GroupCommits,
   ) {
-    this.groupCommit = groupCommits.for((jobs, mode) => transactions.run((tx) => this.changeTx(tx, jobs, mode)));
+    this.groupCommit = groupCommits.for((jobs, mode) => this.attempt(jobs, mode));
   }
 
   /**
@@ -56,21 +59,35 @@ export class OrderStatusService {
    */
   changeStatus(change: StatusChange, caller: UserActor): Promise<Answer<OrderResponse>> {
     return this.groupCommit.submit({
-      ...change,
-      caller,
-      cause: this.context.cause,
-      lanes: LANE,
-      alone: change.orderId,
+      ...{ id: uuidv7(), ...change, caller, cause: this.context.cause },
+      ...{ lanes: LANE, alone: change.orderId },
     });
   }
 
-  private async changeTx(tx: Tx, jobs: readonly StatusJob[], { isPatient }: BatchMode): Promise<StatusVerdict[]> {
+  /** If the connection is lost during COMMIT, the history of the orders tells. */
+  private attempt(jobs: readonly StatusJob[], mode: BatchMode): Promise<StatusVerdict[]> {
+    return this.transactions.runAndSettle(
+      (tx) => this.changeTx(tx, jobs, mode),
+      (tx, unsure) => this.changeTx(tx, jobs, { isPatient: true }, unsure),
+    );
+  }
+
+  private async changeTx(
+    tx: Tx,
+    jobs: readonly StatusJob[],
+    { isPatient }: BatchMode,
+    unsure?: StatusVerdict[],
+  ): Promise<StatusVerdict[]> {
     const options = { skipLocked: !isPatient };
     if (!isPatient) {
       await tx.query(IMPATIENTLY);
     }
     const ids = jobs.map(({ orderId }) => orderId);
     const orders = new Map((await lockOrders(tx, ids, options)).map((order) => [order.id, order]));
+    // Whoever had these orders locked has ended: either all the changes of that transaction are there, or none.
+    if (unsure && (await tx.existsBy(OrderStatusChange, { orderId: In(ids), id: In(jobs.map(({ id }) => id)) }))) {
+      return unsure;
+    }
     const notLocked = ids.filter((id) => !orders.has(id));
     const skipped = notLocked.length > 0 ? await tx.findBy(Order, { id: In(notLocked) }) : [];
     const verdicts = new Map<StatusJob, StatusVerdict>();
@@ -101,12 +118,12 @@ function refuseSkipped({ orderId, caller }: StatusJob, order: Order): never {
 }
 
 /** @throws NotFound, Forbidden, VersionMismatch, InvalidTransition */
-function moveOf({ orderId, caller, status, reason, ifMatch, cause }: StatusJob, order?: Order): Move {
+function moveOf({ id, orderId, caller, status, reason, ifMatch, cause }: StatusJob, order?: Order): Move {
   assertMayUse(order, orderId, caller);
   if (isForbidden(caller.role, status)) {
     throw new Forbidden(`Only an administrator brings an order to ${status}`);
   }
   assertVersion(ifMatch, order.version);
   const { stock } = assertTransition(order.status, status);
-  return { order, to: status, reason: reason ?? null, cause, stock };
+  return { id, order, to: status, reason: reason ?? null, cause, stock };
 }

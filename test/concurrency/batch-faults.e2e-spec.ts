@@ -167,6 +167,7 @@ describe.each(['a cancellation', 'a confirmation'])(
 
 describe.each([
   ['a reservation', 'a cancellation', LOCK_RESERVATION],
+  ['a reservation', 'a confirmation', LOCK_RESERVATION],
   ['a reservation', 'a new order', LOCK_RESERVATION],
   ['an order', 'a cancellation with its order', LOCK_ORDER],
   ['an order', 'a confirmation', LOCK_ORDER],

@@ -81,3 +81,31 @@ describe('A batch of commits that loses its connection during COMMIT', () => {
     expect(await stockOf(test, productId)).toEqual({ available: 9, reserved: 0, total: 9 });
   });
 });
+
+describe('A batch of changes of a status that loses its connection during COMMIT', () => {
+  it.each(['answer is lost', 'client is cut'] as const)(
+    'is settled by the history of its orders, without any key: the %s',
+    async (fate) => {
+      const [{ id: productId }, user] = [await aProduct(test), test.aUser()];
+      const { id } = await anOrder(user, productId);
+      const lost = proxy.next('COMMIT', fate, id);
+      const reply = await user.patch(`/api/orders/${id}/status`, { status: 'confirmed' });
+      await lost;
+      expect(dataOf(reply)).toMatchObject({ status: 'confirmed', version: 2 });
+      expect(dataOf(await user.get(`/api/orders/${id}`))).toEqual(reply.body.data);
+      expect(dataOf(await user.get(`/api/orders/${id}/history`))).toHaveLength(1);
+      expect(await stockOf(test, productId)).toEqual({ available: 9, reserved: 0, total: 9 });
+    },
+  );
+
+  it('is told that nobody knows while the database is away', async () => {
+    const [{ id: productId }, user] = [await aProduct(test), test.aUser()];
+    const { id } = await anOrder(user, productId);
+    const away = proxy.next('COMMIT', 'answer is lost', id).then(() => proxy.goAway());
+    const { status, body } = await user.patch(`/api/orders/${id}/status`, { status: 'confirmed' });
+    await away;
+    proxy.comeBack();
+    expect([status, body.detail]).toEqual([500, expect.stringContaining('not known')]);
+    expect(dataOf(await user.get(`/api/orders/${id}`))).toMatchObject({ status: 'confirmed', version: 2 });
+  });
+});

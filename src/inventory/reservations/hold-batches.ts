@@ -3,7 +3,6 @@ import type { EntityManager } from 'typeorm';
 import { together } from '../../platform/database/together';
 import { IMPATIENTLY, StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { OutcomeUnknown } from '../../platform/errors/domain-errors';
 import type { BatchMode } from '../../platform/group-commit/group-commit';
 import { asStored, IdempotencyKeys, type KeyedRequest, replayed } from '../../platform/idempotency/idempotency-keys';
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
@@ -55,7 +54,11 @@ export class HoldBatches {
     const { sight, verdicts } = await this.transactions.read((manager) => this.look(manager, jobs, mode));
     const open = jobs.filter((job) => !verdicts.has(job));
     if (open.length > 0) {
-      const decided = await this.hold({ jobs: open, sight, mode });
+      const round = { jobs: open, sight, mode };
+      const decided = await this.transactions.runAndSettle(
+        (tx) => this.holdTx(tx, round),
+        (tx, unsure) => this.holdTx(tx, { ...round, mode: { ...mode, isPatient: true }, unsure }),
+      );
       decided.forEach((verdict, job) => verdicts.set(job, verdict));
     }
     this.countOutcomes(verdicts.values());
@@ -95,25 +98,6 @@ export class HoldBatches {
     const verdicts = judgeAtSight(short, { assortment, levels, answered });
     assertNoneOverdue(verdicts, levels);
     return verdicts;
-  }
-
-  /** In one transaction; if its connection is lost during COMMIT, another finds out. @throws OutcomeUnknown if that fails */
-  private async hold(round: Round): Promise<Map<HoldJob, HoldVerdict>> {
-    let decided: Map<HoldJob, HoldVerdict> | undefined;
-    try {
-      return await this.transactions.run(async (tx) => (decided = await this.holdTx(tx, round)));
-    } catch (error) {
-      if (!(error instanceof OutcomeUnknown)) {
-        throw error;
-      }
-      // It has to wait for the locks: whoever held them may still be committing.
-      const again = { ...round, mode: { ...round.mode, isPatient: true }, unsure: decided };
-      return this.transactions
-        .run((tx) => this.holdTx(tx, again))
-        .catch(() => {
-          throw error;
-        });
-    }
   }
 
   private async holdTx(tx: Tx, { jobs, sight, mode, unsure }: Round): Promise<Map<HoldJob, HoldVerdict>> {

@@ -80,6 +80,29 @@ export class TransactionRunner {
   }
 
   /**
+   * As `run`. If the connection is lost during COMMIT, `settle` runs in another transaction: it is given what may have been
+   * committed, and returns that or does it again. It has to wait for the locks, whose holder may still be committing.
+   * @throws OutcomeUnknown if that fails
+   */
+  async runAndSettle<T>(work: (tx: Tx) => Promise<T>, settle: (tx: Tx, unsure: T) => Promise<T>): Promise<T> {
+    let unsure: { readonly result: T } | undefined;
+    try {
+      return await this.run(async (tx) => {
+        const result = await work(tx);
+        unsure = { result };
+        return result;
+      });
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown)) {
+        throw error;
+      }
+      return this.run((tx) => settle(tx, unsure!.result)).catch(() => {
+        throw error;
+      });
+    }
+  }
+
+  /**
    * Runs `work` on one connection without a transaction, for reads that need no common snapshot.
    * @throws Overloaded, DatabaseUnavailable as `run` does
    */
