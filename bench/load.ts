@@ -27,13 +27,18 @@ export async function measure(
   return recorder.sample(seconds, size);
 }
 
+interface Answer {
+  readonly status: string;
+  readonly body: Buffer;
+}
+
 /**
  * One kept-alive HTTP connection that speaks just enough of the protocol for answers with a Content-Length. It costs a
  * fraction of what an HTTP client does, and the load generator shares the machine with what it measures.
  */
 export class Connection {
   private received: Buffer = Buffer.alloc(0);
-  private settle?: { resolve: (status: string) => void; reject: (error: Error) => void };
+  private settle?: { resolve: (answer: Answer) => void; reject: (error: Error) => void };
 
   private constructor(private readonly socket: Socket) {
     socket.on('data', (chunk) => this.take(chunk));
@@ -49,7 +54,11 @@ export class Connection {
   }
 
   /** Sends a whole request and resolves with the status of its answer. */
-  send(request: Buffer): Promise<string> {
+  async send(request: Buffer): Promise<string> {
+    return (await this.ask(request)).status;
+  }
+
+  ask(request: Buffer): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
       this.socket.write(request);
@@ -70,17 +79,19 @@ export class Connection {
     const head = this.received.toString('latin1', 0, endOfHead);
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
     if (this.received.length >= endOfHead + 4 + length) {
+      const body = this.received.subarray(endOfHead + 4);
       this.received = Buffer.alloc(0);
-      this.settle?.resolve(head.slice(9, 12));
+      this.settle?.resolve({ status: head.slice(9, 12), body });
     }
   }
 }
 
-/** The bytes of a POST with a JSON body. */
-export function postRequest(path: string, token: string, body: object): Buffer {
-  const json = JSON.stringify(body);
+/** The bytes of a request, with a JSON body if there is one. */
+export function requestOf(method: 'POST' | 'PATCH', path: string, token: string, body?: object): Buffer {
+  const json = body === undefined ? '' : JSON.stringify(body);
+  const type = body === undefined ? '' : 'Content-Type: application/json\r\n';
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n` +
-      `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
+    `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n` +
+      `${type}Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
   );
 }
