@@ -3,6 +3,7 @@ import type { Api, Reply } from '../support/api';
 import { answerOf, ask, askAndForget, type Asked, asked } from '../support/asked';
 import { inOneBatchOf, LOCK_LEVELS, metricOf, type OneBatch, type Opener } from '../support/batches';
 import { anOrder, aProduct, aReservation, expectReconciled } from '../support/factories';
+import { poisonedRequests } from '../support/poison';
 import { storm, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
@@ -12,24 +13,10 @@ const ONE_WAIT_MS = 5_500;
 const LOCK_RESERVATION = 'SELECT FROM reservations WHERE id = ANY($1) FOR UPDATE';
 const LOCK_ORDER = 'SELECT FROM orders WHERE reservation_id = ANY($1) FOR UPDATE';
 
-/** Raises when a row of a poisoned request is written, at once or only at COMMIT. */
-const TRIGGERS = `
-  CREATE TABLE poison (what text, moment text);
-  CREATE FUNCTION fail_if_poisoned() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF EXISTS (SELECT FROM poison WHERE what = NEW.request_id::text AND moment = TG_ARGV[0]) THEN
-      RAISE EXCEPTION 'the inside of the house';
-    END IF;
-    RETURN NEW;
-  END $$;
-  CREATE TRIGGER fail_at_once BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('insert');
-  CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('commit')`;
-
 let test: TestApp;
 beforeAll(async () => {
   test = await startTestApp({ LOG_LEVEL: 'fatal' });
-  await test.database.query(TRIGGERS);
+  await test.database.query(poisonedRequests());
 });
 afterEach(async () => {
   await test.database.query('DELETE FROM poison');

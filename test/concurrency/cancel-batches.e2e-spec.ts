@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from '../support/api';
 import { answerOf, ask, type Asked, asked, tracesOf } from '../support/asked';
-import { inOneBatchOf, LOCK_LEVELS } from '../support/batches';
+import { askInOneBatch, LOCK_LEVELS } from '../support/batches';
 import {
   anOrder,
   aProduct,
@@ -59,10 +59,10 @@ describe('The cancellations of one batch', () => {
       (await aReservation(ada, product.id, { quantity: (name && quantities[name]) ?? 1 })).id;
     const order = await anOrder(ada, product.id, quantities.ordered);
     orderId = order.id;
-    const [once, keyed] = [await hold(), await hold()];
+    const [once, keyed, overdue] = [await hold(), await hold(), await anOrder(ada, product.id)];
     ids = {
       ...{ adas: await hold('adas'), ordered: order.reservation_id, unknown: randomUUID(), foreign: await hold() },
-      ...{ byAdmin: await hold('byAdmin'), overdue: await hold(), committed: await hold() },
+      ...{ byAdmin: await hold('byAdmin'), overdue: overdue.reservation_id, committed: await hold() },
       ...{ once, twice: once, keyed, repeated: keyed },
     };
     await letTimePass(test, ids.overdue);
@@ -84,14 +84,9 @@ describe('The cancellations of one batch', () => {
       lock: { sql: LOCK_LEVELS, values: [gate.id] },
       attempt: () => ask(cancelling(ada, id)),
     };
-    const batch = await inOneBatchOf(
-      test,
-      // The second of two for one reservation comes in a batch of its own.
-      { openers: [opener], rows: { stock_movements: 1, audit_logs: 1 }, batches: 2 },
-      names.map((name) => () => ask(requests[name])),
-    );
-    replies = Object.fromEntries(names.map((name, index) => [name, batch.replies[index]])) as typeof replies;
-    written = batch.written;
+    // The second of two for one reservation comes in a batch of its own.
+    const queue = { openers: [opener], rows: { stock_movements: 1, audit_logs: 1 }, batches: 2 };
+    ({ replies, written } = await askInOneBatch(test, queue, requests));
   });
 
   it('are each answered for themselves, whatever becomes of the others', () => {

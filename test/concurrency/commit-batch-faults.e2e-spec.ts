@@ -12,33 +12,17 @@ import {
   rowsOfCommits,
 } from '../support/commits';
 import { anOrder, aProduct, aReservation, expectReconciled, stockOf } from '../support/factories';
+import { POISONED_KEYS, poisonedRequests } from '../support/poison';
 import { storm, tally, untilQueued, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** A lock is waited for 3 s, once. */
 const ONE_WAIT_MS = 5_500;
 
-/** Raises when a row of a poisoned request or key is written, at once or only at COMMIT. */
-const TRIGGERS = `
-  CREATE TABLE poison (what text, moment text);
-  CREATE FUNCTION fail_if_poisoned() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF EXISTS (SELECT FROM poison WHERE what = to_jsonb(NEW)->>TG_ARGV[0] AND moment = TG_ARGV[1]) THEN
-      RAISE EXCEPTION 'the inside of the house';
-    END IF;
-    RETURN NEW;
-  END $$;
-  CREATE TRIGGER fail_at_key BEFORE INSERT ON idempotency_keys
-    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('key', 'key');
-  CREATE TRIGGER fail_at_once BEFORE INSERT ON order_status_changes
-    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('request_id', 'insert');
-  CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('request_id', 'commit')`;
-
 let test: TestApp;
 beforeAll(async () => {
   test = await startTestApp({ LOG_LEVEL: 'fatal' });
-  await test.database.query(TRIGGERS);
+  await test.database.query(`${poisonedRequests('order_status_changes')}; ${POISONED_KEYS}`);
 });
 afterEach(async () => {
   await test.database.query('DELETE FROM poison');

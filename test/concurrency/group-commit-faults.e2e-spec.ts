@@ -3,25 +3,12 @@ import { TransactionRunner } from '../../src/platform/database/transaction-runne
 import type { Api, Reply } from '../support/api';
 import { HOLD_KEY, inOneBatch, LOCK_LEVELS, metricOf } from '../support/batches';
 import { aProduct, aReservation, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import { poisonedRequests } from '../support/poison';
 import { storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** A lock is waited for 3 s, once. */
 const ONE_WAIT_MS = 5_500;
-
-/** Raises when a row of a poisoned request is written, at once or only at COMMIT. */
-const TRIGGERS = `
-  CREATE TABLE poison (request_id uuid, moment text);
-  CREATE FUNCTION fail_if_poisoned() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF EXISTS (SELECT FROM poison WHERE request_id = NEW.request_id AND moment = TG_ARGV[0]) THEN
-      RAISE EXCEPTION 'the inside of the house';
-    END IF;
-    RETURN NEW;
-  END $$;
-  CREATE TRIGGER fail_at_once BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('insert');
-  CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION fail_if_poisoned('commit')`;
 
 const created = (test: TestApp): Promise<number> => metricOf(test, 'holdfast_reservations_total{outcome="created"}');
 
@@ -29,7 +16,7 @@ describe('One request that makes its batch fail', () => {
   let test: TestApp;
   beforeAll(async () => {
     test = await startTestApp({ LOG_LEVEL: 'fatal' });
-    await test.database.query(TRIGGERS);
+    await test.database.query(poisonedRequests());
   });
   afterEach(() => expectReconciled(test));
   afterAll(() => test.close());

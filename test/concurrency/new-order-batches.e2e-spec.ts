@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from '../support/api';
 import { answerOf, ask, type Asked, asked, tracesOf } from '../support/asked';
-import { inOneBatchOf } from '../support/batches';
+import { askInOneBatch } from '../support/batches';
 import {
   anOrder,
   aProduct,
@@ -83,14 +83,9 @@ describe('The new orders of one batch, each of a reservation', () => {
       lock: { sql: LOCK_RESERVATION, values: [id] },
       attempt: () => ask(ordering(ada, id)),
     }));
-    const batch = await inOneBatchOf(
-      test,
-      // The second of two for one reservation comes in a batch of its own.
-      { openers, rows: { orders: 2, order_items: 2, audit_logs: 2 }, batches: 2 },
-      names.map((name) => () => ask(requests[name])),
-    );
-    replies = Object.fromEntries(names.map((name, index) => [name, batch.replies[index]])) as typeof replies;
-    written = batch.written;
+    // The second of two for one reservation comes in a batch of its own.
+    const queue = { openers, rows: { orders: 2, order_items: 2, audit_logs: 2 }, batches: 2 };
+    ({ replies, written } = await askInOneBatch(test, queue, requests));
   });
 
   it('are each answered for themselves, whatever becomes of the others', () => {

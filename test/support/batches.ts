@@ -1,3 +1,5 @@
+import type { Reply } from './api';
+import { ask, type Asked } from './asked';
 import { rowCounts } from './database';
 import { aProduct, aReservation } from './factories';
 import { untilQueued, whileLocked } from './race';
@@ -42,7 +44,7 @@ export interface Opener {
   readonly attempt: () => Promise<unknown>;
 }
 
-interface Queue {
+export interface Queue {
   /** As many as there can be batches under way. */
   readonly openers: readonly Opener[];
   /** What all openers write. */
@@ -82,6 +84,19 @@ export async function inOneBatchOf<T>(
     requestsBefore! + openers.length + attempts.length,
   ]);
   return { replies, written: difference(await rowCounts(test.database), before, rows) };
+}
+
+/** Has these named requests carried out in one batch, in this order. */
+export async function askInOneBatch<Name extends string>(
+  test: TestApp,
+  queue: Queue,
+  requests: Readonly<Record<Name, Asked>>,
+): Promise<{ replies: Record<Name, Reply>; written: Record<string, number> }> {
+  const names = Object.keys(requests) as Name[];
+  const attempts = names.map((name) => () => ask(requests[name]));
+  const { replies, written } = await inOneBatchOf(test, queue, attempts);
+  const byName = Object.fromEntries(names.map((name, index) => [name, replies[index]]));
+  return { replies: byName as Record<Name, Reply>, written };
 }
 
 /** Has these decided in one batch of holds, in this order. */
