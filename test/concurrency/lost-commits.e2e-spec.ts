@@ -23,6 +23,19 @@ afterAll(async () => {
 const adjust = (productId: string, headers: Record<string, string> = {}): Promise<Reply> =>
   test.admin.post(`/api/products/${productId}/stock-adjustments`, { delta: 1, reason: 'delivery' }, headers);
 
+/** The session of the first transaction that changes the status of an order ends during its COMMIT: what a sequence counts stays. */
+const END_AT_FIRST_COMMIT = `
+  CREATE SEQUENCE commits;
+  CREATE FUNCTION end_at_first_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF nextval('commits') = 1 THEN
+      PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NULL;
+  END $$;
+  CREATE CONSTRAINT TRIGGER end_at_commit AFTER INSERT ON order_status_changes DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION end_at_first_commit()`;
+
 const keyed = (): Record<string, string> => ({ 'Idempotency-Key': randomUUID() });
 
 describe('A request that has a transaction of its own and loses its connection during COMMIT', () => {
@@ -97,6 +110,19 @@ describe('A batch of changes of a status that loses its connection during COMMIT
       expect(await stockOf(test, productId)).toEqual({ available: 9, reserved: 0, total: 9 });
     },
   );
+
+  it('is carried out once, in the second try, if COMMIT has not taken effect', async () => {
+    const [{ id: productId }, user] = [await aProduct(test), test.aUser()];
+    const { id } = await anOrder(user, productId);
+    await database.query(END_AT_FIRST_COMMIT);
+    const reply = await user.patch(`/api/orders/${id}/status`, { status: 'confirmed' });
+    const [commits] = await database.query('SELECT last_value::int AS tried FROM commits');
+    await database.query('DROP TRIGGER end_at_commit ON order_status_changes');
+    expect(commits).toEqual({ tried: 2 });
+    expect(dataOf(reply)).toMatchObject({ status: 'confirmed', version: 2 });
+    expect(dataOf(await user.get(`/api/orders/${id}`))).toEqual(reply.body.data);
+    expect(await stockOf(test, productId)).toEqual({ available: 9, reserved: 0, total: 9 });
+  });
 
   it('is told that nobody knows while the database is away', async () => {
     const [{ id: productId }, user] = [await aProduct(test), test.aUser()];
