@@ -122,35 +122,32 @@ describe.each(Object.keys(KINDS))('%s that makes its batch fail', (kind) => {
   });
 });
 
-describe.each(['a cancellation', 'a confirmation'])(
-  'A level that an outsider holds for longer than a lock is waited for: %s',
-  (kind) => {
-    it('costs those their answer that need it, once for all of them, and none of the others', async () => {
-      const [held, free] = [await aProduct(test, { initial_stock: 50 }), await aProduct(test, { initial_stock: 50 })];
-      const changes = await severalOf(
-        kind,
-        Array.from({ length: 9 }, (_, index) => (index % 3 === 1 ? free : held).id),
-      );
-      const isHeld = (_: unknown, index: number): boolean => index % 3 !== 1;
-      const before = await storm(9, (index) => rowsAround(changes[index]!));
-      const openers = await openersOf(kind);
-      let running: Promise<OneBatch<Reply>> | undefined;
-      const startedAt = performance.now();
-      const { replies } = await whileLocked(
-        test.database,
-        { sql: LOCK_LEVELS, values: [held.id], meanwhile: () => running! },
-        () => (running = inOneBatch(openers, changes)),
-      );
-      expect(performance.now() - startedAt).toBeLessThan(ONE_WAIT_MS);
-      expect(replies.filter(isHeld).map(answerOf)).toEqual(Array(6).fill('503 overloaded'));
-      expect(replies.map(isDone)).toEqual(changes.map((one, index) => !isHeld(one, index)));
-      const after = await storm(9, (index) => rowsAround(changes[index]!));
-      expect(after.filter(isHeld)).toEqual(before.filter(isHeld));
-      const again = await storm(9, (index) => ask(changes[index]!));
-      expect(again.filter(isHeld).map(isDone)).toEqual(Array(6).fill(true));
-    });
-  },
-);
+describe('A level that an outsider holds for longer than a lock is waited for', () => {
+  it('costs those confirmations their answer that need it, once for all of them, and none of the others', async () => {
+    const [held, free] = [await aProduct(test, { initial_stock: 50 }), await aProduct(test, { initial_stock: 50 })];
+    const changes = await severalOf(
+      'a confirmation',
+      Array.from({ length: 9 }, (_, index) => (index % 3 === 1 ? free : held).id),
+    );
+    const isHeld = (_: unknown, index: number): boolean => index % 3 !== 1;
+    const before = await storm(9, (index) => rowsAround(changes[index]!));
+    const openers = await openersOf('a confirmation');
+    let running: Promise<OneBatch<Reply>> | undefined;
+    const startedAt = performance.now();
+    const { replies } = await whileLocked(
+      test.database,
+      { sql: LOCK_LEVELS, values: [held.id], meanwhile: () => running! },
+      () => (running = inOneBatch(openers, changes)),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(ONE_WAIT_MS);
+    expect(replies.filter(isHeld).map(answerOf)).toEqual(Array(6).fill('503 overloaded'));
+    expect(replies.map(isDone)).toEqual(changes.map((one, index) => !isHeld(one, index)));
+    const after = await storm(9, (index) => rowsAround(changes[index]!));
+    expect(after.filter(isHeld)).toEqual(before.filter(isHeld));
+    const again = await storm(9, (index) => ask(changes[index]!));
+    expect(again.filter(isHeld).map(isDone)).toEqual(Array(6).fill(true));
+  });
+});
 
 describe.each([
   ['a reservation', 'a cancellation', LOCK_RESERVATION],
