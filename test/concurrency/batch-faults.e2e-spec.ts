@@ -150,7 +150,6 @@ describe('A level that an outsider holds for longer than a lock is waited for', 
 });
 
 describe.each([
-  ['a reservation', 'a cancellation', LOCK_RESERVATION],
   ['a reservation', 'a confirmation', LOCK_RESERVATION],
   ['a reservation', 'a new order', LOCK_RESERVATION],
   ['an order', 'a cancellation with its order', LOCK_ORDER],
