@@ -26,9 +26,8 @@ describe('The arguments of a seed', () => {
   it('have defaults that grow with the number of orders', () => {
     const plain = { end: undefined, isForced: false, wantsHelp: false, months: 24, batch: 20_000, rngSeed: '1' };
     expect(readArguments(['--orders', '30'])).toEqual({ ...plain, orders: 30, products: 20, users: 10 });
-    expect(readArguments(['--orders', '1000000'])).toEqual({
-      ...{ ...plain, orders: 1_000_000, products: 2000, users: 333_333 },
-    });
+    const million = { ...plain, orders: 1_000_000, products: 2000, users: 333_333 };
+    expect(readArguments(['--orders', '1000000'])).toEqual(million);
   });
 
   it('may all be given', () => {

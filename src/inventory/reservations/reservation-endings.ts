@@ -14,7 +14,7 @@ import { keyOf, lockLevels } from '../stock/stock.locks';
 import type { HeldReservation } from './hold-job';
 import type { ReservationStatus } from './reservation.entity';
 import { inactivityOf, lockReservations } from './reservation.locks';
-import { findItems } from './reservations.query';
+import { findItems, withItems } from './reservations.query';
 
 type Ending = Exclude<ReservationStatus, 'active'>;
 
@@ -103,7 +103,7 @@ export class ReservationEndings {
       return this.judgeAllTx(tx, [], options);
     }
     const [locked, items] = await together([lockReservations(tx, ids, options), findItems(tx, ids)]);
-    const held = new Map(locked.map((one) => [one.id, { ...one, items: items.get(one.id) ?? [] }]));
+    const held = new Map(withItems(locked, items).map((one) => [one.id, one]));
     const judgement = await this.judgeAllTx(
       tx,
       wishes.flatMap((wish) => (held.has(wish.of) ? { ...wish, of: held.get(wish.of)! } : [])),

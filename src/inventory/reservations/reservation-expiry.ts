@@ -11,7 +11,7 @@ import { ReservationEndings } from './reservation-endings';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
 import { ShortByOverdue } from './overdue';
 import { lockOverdue } from './reservation.locks';
-import { findItems } from './reservations.query';
+import { findItems, withItems } from './reservations.query';
 
 const JOB = 'reservation-expiry';
 /** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
@@ -172,7 +172,7 @@ export class ReservationExpiry {
         tx,
         ours.map(({ id }) => id),
       );
-      const wishes = ours.map((one) => ({ of: { ...one, items: items.get(one.id) ?? [] }, to: 'expire' as const }));
+      const wishes = withItems(ours, items).map((of) => ({ of, to: 'expire' as const }));
       const judgement = await this.endings.judgeAllTx(tx, wishes, { skipLocked: false });
       this.endings.fulfil(tx, judgement);
       orders.cancel(judgement.granted, 'the reservation expired', judgement.now);

@@ -16,7 +16,7 @@ import type { ReservationJob } from './reservation-lanes';
 import { assertTtl } from './reservation-lines';
 import { Reservation } from './reservation.entity';
 import { assertActiveTx, inactivityOf, lockReservation, lockReservations } from './reservation.locks';
-import { findItems } from './reservations.query';
+import { findItems, withItems } from './reservations.query';
 
 const ATTACH = `
   UPDATE reservations SET order_id = attached.order_id, updated_at = $3
@@ -77,7 +77,7 @@ export class ReservationHolds {
       refused.set(id, seenOrders.has(id) ? new Overloaded() : new NotFound('reservation', id)),
     );
     locked.forEach(({ id }) => refused.delete(id));
-    return { locked: locked.map((one) => ({ ...one, items: items.get(one.id) ?? [] })), orders, refused };
+    return { locked: withItems(locked, items), orders, refused };
   }
 
   /**

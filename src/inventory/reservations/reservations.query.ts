@@ -33,7 +33,14 @@ export async function findReservationsById(manager: EntityManager, ids: string[]
     manager.query<Reservation[]>(`${VIEW} WHERE reservation.id = ANY($1)`, [ids]),
     findItems(manager, ids),
   ]);
-  return rows.map((row) => ({ ...row, items: items.get(row.id) ?? [] }));
+  return withItems(rows, items);
+}
+
+export function withItems(
+  reservations: readonly Reservation[],
+  items: ReadonlyMap<string, HeldItem[]>,
+): ReservationView[] {
+  return reservations.map((one) => ({ ...one, items: items.get(one.id) ?? [] }));
 }
 
 /** What these reservations hold, by their ids. */
@@ -58,7 +65,7 @@ export async function findReservations(
     manager,
     rows.map((row) => row.id),
   );
-  return rows.map((row) => ({ ...row, items: items.get(row.id) ?? [] }));
+  return withItems(rows, items);
 }
 
 /** The statement of `findReservations`, but for the items. */
