@@ -90,12 +90,12 @@ export class OrderStatusService {
     }
     const notLocked = ids.filter((id) => !orders.has(id));
     const skipped = notLocked.length > 0 ? await tx.findBy(Order, { id: In(notLocked) }) : [];
+    const seen = new Map([...skipped.map((order) => [order.id, order] as const), ...orders]);
     const verdicts = new Map<StatusJob, StatusVerdict>();
     const moves = new Map<StatusJob, Move>();
     for (const job of jobs) {
       try {
-        skipped.filter(({ id }) => id === job.orderId).forEach((order) => refuseSkipped(job, order));
-        moves.set(job, moveOf(job, orders.get(job.orderId)));
+        moves.set(job, moveOf(job, seen.get(job.orderId), orders.has(job.orderId)));
       } catch (error) {
         verdicts.set(job, { error });
       }
@@ -111,15 +111,13 @@ export class OrderStatusService {
   }
 }
 
-/** @throws NotFound if it is someone else's, else Overloaded */
-function refuseSkipped({ orderId, caller }: StatusJob, order: Order): never {
+/** @throws NotFound, Overloaded if it was skipped, Forbidden, VersionMismatch, InvalidTransition */
+function moveOf(job: StatusJob, order: Order | undefined, isLocked: boolean): Move {
+  const { id, orderId, caller, status, reason, ifMatch, cause } = job;
   assertMayUse(order, orderId, caller);
-  throw new Overloaded();
-}
-
-/** @throws NotFound, Forbidden, VersionMismatch, InvalidTransition */
-function moveOf({ id, orderId, caller, status, reason, ifMatch, cause }: StatusJob, order?: Order): Move {
-  assertMayUse(order, orderId, caller);
+  if (!isLocked) {
+    throw new Overloaded();
+  }
   if (isForbidden(caller.role, status)) {
     throw new Forbidden(`Only an administrator brings an order to ${status}`);
   }

@@ -23,17 +23,11 @@ const ITEMS = `
   ORDER BY item.product_id, item.warehouse_id`;
 
 export async function findReservation(manager: EntityManager, id: string): Promise<ReservationView | undefined> {
-  const [view] = await findReservationsById(manager, [id]);
-  return view;
-}
-
-/** Those that there are, in no order. */
-export async function findReservationsById(manager: EntityManager, ids: string[]): Promise<ReservationView[]> {
   const [rows, items] = await together([
-    manager.query<Reservation[]>(`${VIEW} WHERE reservation.id = ANY($1)`, [ids]),
-    findItems(manager, ids),
+    manager.query<Reservation[]>(`${VIEW} WHERE reservation.id = $1`, [id]),
+    findItems(manager, [id]),
   ]);
-  return withItems(rows, items);
+  return withItems(rows, items)[0];
 }
 
 export function withItems(

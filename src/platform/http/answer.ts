@@ -7,7 +7,7 @@ export interface AnswerExtras {
   isReplay?: boolean;
 }
 
-/** What a handler answers when it has more to say than its data; the envelope interceptor writes the headers. */
+/** What a handler answers when it has more to say than its data; the envelope writes the headers. */
 export class Answer<T> {
   constructor(
     readonly data: T,

@@ -68,7 +68,7 @@ export class Metrics {
 
   readonly lockWait = new Histogram({
     name: 'holdfast_batch_lock_wait_seconds',
-    help: 'Time that a batch took to lock its idempotency keys and stock levels.',
+    help: 'Time that a batch of holds took to lock its idempotency keys and stock levels.',
     buckets: SHORT_TIMES,
     registers: [this.registry],
   });
