@@ -12,12 +12,20 @@ import {
 } from 'class-validator';
 import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
 import { DateRangeQuery } from '../platform/http/date-range';
-import { IsAbsentWith, IsMoney, IsText, Optional } from '../platform/http/validators';
-import { lineTotal } from '../platform/money';
+import { IsAbsentWith, IsMoney, IsRangeEnd, IsText, Optional } from '../platform/http/validators';
+import { isMoney, lineTotal, toCents } from '../platform/money';
 import type { Order, OrderItem, OrderStatusChange } from './order.entity';
 import { allowedFrom, ORDER_STATUSES, type OrderStatus } from './order-state';
 
 const TOTAL = { max: '9999999999999999999999.99' };
+const IsTotalRangeEnd = (): PropertyDecorator =>
+  IsRangeEnd({
+    first: 'min_total',
+    last: 'max_total',
+    isCrossed: (least, most) => isMoney(least) && isMoney(most) && toCents(least) > toCents(most),
+    message: 'min_total must not be above max_total',
+  });
+
 export const ORDER_SORTS = ['newest', 'oldest', 'highest_value', 'lowest_value'] as const;
 export type OrderSort = (typeof ORDER_SORTS)[number];
 
@@ -80,14 +88,16 @@ export class OrdersQuery extends DateRangeQuery {
   })
   status?: OrderStatus[];
 
-  @ApiPropertyOptional({ type: 'string', example: '100.00', description: 'Inclusive.' })
+  @ApiPropertyOptional({ type: 'string', example: '100.00', description: 'Inclusive; not above `max_total`.' })
   @Optional()
   @IsMoney(TOTAL)
+  @IsTotalRangeEnd()
   min_total?: string;
 
-  @ApiPropertyOptional({ type: 'string', example: '500.00', description: 'Inclusive.' })
+  @ApiPropertyOptional({ type: 'string', example: '500.00', description: 'Inclusive; not below `min_total`.' })
   @Optional()
   @IsMoney(TOTAL)
+  @IsTotalRangeEnd()
   max_total?: string;
 
   @ApiPropertyOptional({ enum: ORDER_SORTS, default: 'newest' })

@@ -89,7 +89,7 @@ describe('The list of orders', () => {
       ['end_date=2026-03-09T18:29:59.999-05:30', 18, ({ at }) => at <= MOMENTS[0]!],
       ['end_date=2026-03-10T00:00:00Z', 36, ({ at }) => at <= MOMENTS[1]!],
       ['start_date=2026-03-12', 0, () => false],
-      ['start_date=2026-03-11&end_date=2026-03-09', 0, () => false],
+      [`start_date=${DAY}T23:59:59.999Z&end_date=${DAY}`, 18, ({ at }) => at === MOMENTS[3]],
       ['start_date=0001-01-01T00:00:00%2B14:00', 90, () => true],
       ['end_date=9999-12-31', 90, () => true],
       ['end_date=9999-12-31T23:59:59-14:00', 90, () => true],

@@ -1,25 +1,38 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { PageQuery } from './page';
-import { IsMomentOrDay, momentOf, Optional } from './validators';
+import { IsMomentOrDay, IsRangeEnd, momentOf, Optional } from './validators';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+const IsDateRangeEnd = (): PropertyDecorator =>
+  IsRangeEnd({
+    first: 'start_date',
+    last: 'end_date',
+    isCrossed: (start_date, end_date) => {
+      const { start, end } = boundsOf({ start_date, end_date });
+      return start !== undefined && end !== undefined && start > end;
+    },
+    message: 'start_date must not be after end_date',
+  });
 
 /** What a list takes that can be narrowed to a time. */
 export class DateRangeQuery extends PageQuery {
   @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive.',
+    description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive; not after `end_date`.',
     example: '2026-01-01',
   })
   @Optional()
   @IsMomentOrDay()
+  @IsDateRangeEnd()
   start_date?: string;
 
   @ApiPropertyOptional({
-    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive.',
+    description: 'RFC 3339 time, or a day (to its last moment, UTC). Inclusive; not before `start_date`.',
     example: '2026-01-31',
   })
   @Optional()
   @IsMomentOrDay()
+  @IsDateRangeEnd()
   end_date?: string;
 }
 

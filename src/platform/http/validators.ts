@@ -119,3 +119,25 @@ export function IsAbsentWith(other: string): PropertyDecorator {
     },
   });
 }
+
+interface RangeRule {
+  readonly first: string;
+  readonly last: string;
+  /** Both are texts, which need not be well-formed: what is not is refused by its own rule. */
+  readonly isCrossed: (first: string, last: string) => boolean;
+  readonly message: string;
+}
+
+/** For both ends of a range, so that both fields are named if the first lies beyond the last. */
+export function IsRangeEnd({ first, last, isCrossed, message }: RangeRule): PropertyDecorator {
+  return ValidateBy({
+    name: 'isRangeEnd',
+    validator: {
+      validate: (_value, args) => {
+        const { [first]: from, [last]: to } = args!.object as Record<string, unknown>;
+        return typeof from !== 'string' || typeof to !== 'string' || !isCrossed(from, to);
+      },
+      defaultMessage: () => message,
+    },
+  });
+}
