@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What a long read calls for some of its rows; see src/platform/database/read-progress.ts. */
+/** What a long read called for some of its rows, until migration 14. */
 export class ReportProgress1795132800011 implements MigrationInterface {
   /** The planner counts its cost for every row; at the default it would think the scan several times as dear as it is. */
   async up(runner: QueryRunner): Promise<void> {

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { LongReads } from '../platform/database/long-reads';
-import { REPORTING_PROGRESS } from '../platform/database/read-progress';
 import type { DifferenceResponse, ReconciliationResponse } from './admin.dto';
 
 /**
@@ -10,7 +9,7 @@ import type { DifferenceResponse, ReconciliationResponse } from './admin.dto';
 const COMPARE = `
   WITH ledger AS (
     SELECT product_id, warehouse_id, sum(available_delta) AS available, sum(reserved_delta) AS reserved
-    FROM stock_movements WHERE ${REPORTING_PROGRESS} GROUP BY product_id, warehouse_id
+    FROM stock_movements GROUP BY product_id, warehouse_id
   ), held AS (
     SELECT item.product_id, item.warehouse_id, sum(item.quantity) AS quantity
     FROM reservations AS reservation JOIN reservation_items AS item ON item.reservation_id = reservation.id
@@ -47,8 +46,7 @@ export class Reconciliation {
    * Cancelled when `signal` is aborted.
    */
   async check(signal: AbortSignal): Promise<ReconciliationResponse> {
-    const read = { name: 'reconciliation', sql: COMPARE, table: 'stock_movements', signal };
-    const [row] = await this.longReads.run<Compared>(read);
+    const [row] = await this.longReads.run<Compared>({ name: 'reconciliation', sql: COMPARE, signal });
     const { checked, differences } = row!;
     return { ok: differences.length === 0, checked, differences };
   }

@@ -16,11 +16,8 @@ let test: TestApp;
 let lines: LogLine[];
 let calls: ClientRequest[];
 /** They read everything that there is, so every test has a database of its own. */
-const start = async (settings: Record<string, string> = {}, sessions: string[] = []): Promise<void> => {
+const start = async (settings: Record<string, string> = {}): Promise<void> => {
   database = await createDatabase();
-  for (const setting of sessions) {
-    await database.query(`ALTER DATABASE ${new URL(database.url).pathname.slice(1)} SET ${setting}`);
-  }
   test = await startTestApp({ LOG_LEVEL: 'info', ...settings }, database);
 };
 beforeEach(() => {
@@ -65,44 +62,13 @@ describe('A read of all that there is', () => {
     await makeSlow(13);
     const requestId = randomUUID();
     expect(dataOf(await test.admin.get(RECONCILIATION, { 'X-Request-Id': requestId }))).toEqual(NO_DIFFERENCE);
-    const said = progressSaid();
+    const said = lines.filter(({ msg }) => msg === 'a long read is under way');
     expect(said.length).toBeGreaterThanOrEqual(4);
     const actor = `user:${test.admin.userId}`;
     for (const line of said) {
       expect(line).toMatchObject({ request_id: requestId, actor, read: 'reconciliation' });
     }
     expect(said.at(-1)!.ms).toBeGreaterThan(7000);
-  });
-});
-
-describe('The log of a read of all that there is', () => {
-  it.each([
-    { path: METRICS, table: 'orders', read: 'metrics', workers: 0 },
-    { path: RECONCILIATION, table: 'stock_movements', read: 'reconciliation', workers: 2 },
-  ])('says how far it is, with $workers parallel workers: $path', async ({ path, table, read, workers }) => {
-    await startWithSlowScan({ table, seconds: 7 * Math.max(1, workers), workers });
-    const reading = test.admin.get(path);
-    reading.catch(() => undefined);
-    await untilAsleep(Math.max(1, workers));
-    expect(await parallelWorkers()).toBe(workers);
-    dataOf(await reading);
-    // Those of the seconds 2, 4 and 6 of seven; a slow machine may write more.
-    const said = progressSaid().slice(0, 3);
-    expect(said).toHaveLength(3);
-    for (const [index, line] of said.entries()) {
-      expect(line.read).toBe(read);
-      expect(line.of_rows).toBeCloseTo(ROWS, -2);
-      expect(line.percent).toBe(Math.min(99, Math.floor((100 * Number(line.rows)) / Number(line.of_rows))));
-      expect(line.rows).toBeGreaterThan(Number(said[index - 1]?.rows ?? 0));
-    }
-    expect(said.at(-1)!.percent).toBeGreaterThan(20);
-  });
-
-  it('never says that all is read, however many rows there are more than was thought', async () => {
-    await startWithSlowScan({ table: 'orders', seconds: 3, workers: 0 });
-    await database.query(`UPDATE pg_class SET reltuples = reltuples / 100 WHERE relname = 'quick_rows'`);
-    dataOf(await test.admin.get(METRICS));
-    expect(progressSaid().slice(0, 1)).toMatchObject([{ of_rows: ROWS / 100, percent: 99 }]);
   });
 });
 
@@ -197,53 +163,6 @@ describe('Reads of all that there is that come together', () => {
     await until(async () => cancelled() === 102, 'all are logged');
   });
 });
-
-const ROWS = 60_000;
-const INSERTS: Record<string, string> = {
-  orders: `INSERT INTO orders (id, user_id, status, total_amount, currency, reservation_id)
-    SELECT id, id, 'delivered', 1, 'EUR', id FROM ids`,
-  stock_movements: `INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta,
-      available_after, reserved_after, actor, request_id)
-    SELECT id, '00000000-0000-7000-8000-0000000000aa', '00000000-0000-7000-8000-0000000000aa', 'adjustment', 1, 0, 1, 0,
-      'system:test', id FROM ids`,
-};
-
-/** Naps between its rows, so many seconds in all, for whoever scans the table: so many parallel workers, or one alone. */
-interface Naps {
-  readonly table: string;
-  readonly seconds: number;
-  readonly workers: number;
-}
-
-/** An application whose sessions ask to be told of errors only, with so many rows in the table that is slow to scan. */
-async function startWithSlowScan({ table, seconds, workers }: Naps): Promise<void> {
-  await start({}, ['client_min_messages = error', 'parallel_leader_participation = off', 'parallel_setup_cost = 0']);
-  await database.query(
-    `WITH ids AS MATERIALIZED (SELECT gen_random_uuid() AS id FROM generate_series(1, ${ROWS})) ${INSERTS[table]}`,
-  );
-  await database.query(`ALTER TABLE ${table} SET (parallel_workers = ${workers})`);
-  await database.query(`VACUUM ANALYZE ${table}`);
-  await database.query(`ALTER TABLE ${table} RENAME TO quick_rows`);
-  const awake = 'hashtid(ctid) & 255 <> 1';
-  const [row] = await database.query<{ naps: number }>(
-    `SELECT count(*)::int AS naps FROM quick_rows WHERE NOT (${awake})`,
-  );
-  await database.query(
-    `CREATE VIEW ${table} AS SELECT ctid, * FROM quick_rows
-     WHERE ${awake} OR pg_sleep(${seconds / row!.naps}) IS NOT NULL`,
-  );
-}
-
-function progressSaid(): LogLine[] {
-  return lines.filter(({ msg }) => msg === 'a long read is under way');
-}
-
-async function parallelWorkers(): Promise<number> {
-  const rows = await test.database.query(
-    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'parallel worker'`,
-  );
-  return rows.length;
-}
 
 /** Makes every statement that reads the levels take so long. */
 async function makeSlow(seconds = 600): Promise<void> {

@@ -6,7 +6,6 @@ import { Overloaded } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 import { Metrics } from '../metrics/metrics';
 import { until } from './deadline';
-import { ReadProgress } from './read-progress';
 import { TransactionRunner } from './transaction-runner';
 
 /** So many at a time in one process: most connections of the pool are for requests that take milliseconds. */
@@ -23,8 +22,6 @@ export interface LongRead {
   readonly name: string;
   /** One statement, so that all that it reads is of one moment. */
   readonly sql: string;
-  /** The largest table that it reads, in a scan that says `WHERE REPORTING_PROGRESS`. */
-  readonly table: string;
   /** Aborted when nobody waits for it any more. */
   readonly signal: AbortSignal;
 }
@@ -46,7 +43,7 @@ export class LongReads {
 
   /**
    * Gives the rows of the statement. Two are under way at a time, the others wait in the order of their arrival. Logs
-   * every two seconds how far it is. When `signal` is aborted, the statement is cancelled in the database.
+   * every two seconds how long it has taken. When `signal` is aborted, the statement is cancelled in the database.
    * @throws Overloaded if a hundred wait already, if it was aborted, or if it takes more than five minutes;
    *   DatabaseUnavailable
    */
@@ -61,13 +58,11 @@ export class LongReads {
 
   private async observe<Row>(read: LongRead): Promise<Row[]> {
     const startedAt = performance.now();
-    const progress = new ReadProgress(read.table);
-    const ms = (): number => Math.round(performance.now() - startedAt);
-    const state = (): object => ({ read: read.name, ms: ms(), ...progress.state });
+    const state = (): object => ({ read: read.name, ms: Math.round(performance.now() - startedAt) });
     const timer = setInterval(() => log.info(state(), 'a long read is under way'), PROGRESS_MS);
     try {
       const deadline = performance.now() + LONGEST_MS + GRACE_MS;
-      return await until(deadline, () => this.transactions.read((manager) => this.query<Row>(manager, read, progress)));
+      return await until(deadline, () => this.transactions.read((manager) => this.query<Row>(manager, read)));
     } catch (error) {
       if (!read.signal.aborted) {
         throw error;
@@ -80,10 +75,8 @@ export class LongReads {
   }
 
   /** In a transaction, with whose end the longer limit ends. What it throws, `TransactionRunner.read` rolls back. */
-  private async query<Row>(manager: EntityManager, read: LongRead, progress: ReadProgress): Promise<Row[]> {
-    const { sql, signal } = read;
+  private async query<Row>(manager: EntityManager, { sql, signal }: LongRead): Promise<Row[]> {
     await manager.queryRunner!.startTransaction();
-    await progress.estimate(manager);
     const [session] = await manager.query<{ pid: number }[]>(
       `SELECT pg_backend_pid() AS pid, set_config('statement_timeout', $1, true)`,
       [String(LONGEST_MS)],
@@ -92,7 +85,7 @@ export class LongReads {
     const stopCancelling = this.cancelOnAbort(signal, session!.pid);
     let rows: Row[];
     try {
-      rows = await progress.count(manager, () => manager.query<Row[]>(sql));
+      rows = await manager.query<Row[]>(sql);
     } finally {
       await stopCancelling();
     }
