@@ -11,6 +11,7 @@ import {
   EmbeddedPostgresError,
   startEmbeddedPostgres,
 } from '../../src/platform/embedded-postgres/embedded-postgres';
+import { runProgram } from '../../src/platform/embedded-postgres/host';
 
 const SOURCES = join(__dirname, '../../src/platform/embedded-postgres');
 
@@ -119,6 +120,34 @@ describe('embedded PostgreSQL', () => {
 
     await (await start()).stop();
     expect(isServerAlive(dataDir)).toBe(false);
+  });
+
+  describe('in an environment with secrets', () => {
+    const SECRETS = { JWT_SECRET: 'a secret for nobody else', ADMIN_PASSWORD: 'another', PGDATA: '/nowhere' };
+    const HANDED_DOWN = /^(PATH|(DY)?LD_LIBRARY_PATH|TZ|LC_ALL)$/;
+    beforeEach(() => {
+      Object.assign(process.env, SECRETS);
+    });
+    afterEach(() => {
+      for (const name of Object.keys(SECRETS)) {
+        delete process.env[name];
+      }
+    });
+
+    it('hands the programs that it runs what they need, and nothing else', async () => {
+      const { output } = await runProgram(process.execPath, ['-p', 'Object.keys(process.env).join()']);
+      expect(output.split(',').filter((name) => !HANDED_DOWN.test(name))).toEqual([]);
+      expect(output).toContain('PATH');
+    });
+
+    // Elsewhere there is no /proc to read the environment of the server from; it is made in the same way.
+    (existsSync('/proc/self/environ') ? it : it.skip)('has a server that knows nothing of them', async () => {
+      await start();
+      const environment = readFileSync(`/proc/${serverPid(dataDir)}/environ`, 'utf8');
+      const names = environment.split('\0').map((entry) => entry.split('=')[0]!);
+      expect(names).toContain('PATH');
+      expect(names.filter((name) => name && !HANDED_DOWN.test(name))).toEqual([]);
+    });
   });
 
   it('tells in the error what the server said', async () => {

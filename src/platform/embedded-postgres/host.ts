@@ -4,6 +4,11 @@ import { access, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:f
 import { basename, dirname, join } from 'node:path';
 
 const LEFTOVER_AGE_MS = 10 * 60_000;
+/** Where programs and libraries are, and the time zone; and without the second line nothing starts on Windows. */
+const INHERITED = new Set([
+  ...['PATH', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'TZ'],
+  ...['SYSTEMROOT', 'COMSPEC', 'TEMP', 'TMP'],
+]);
 
 /** What keeps the embedded database from starting or stopping, told to the person at the terminal. */
 export class EmbeddedPostgresError extends Error {
@@ -60,10 +65,14 @@ export function runProgram(
   });
 }
 
-/** PGDATA, PGPORT, PGOPTIONS and the like are meant for somebody's other server. */
+/**
+ * What our children are handed of the environment, and nothing else: it holds our secrets, which an account without
+ * rights could read in /proc, and PGDATA, PGPORT and the like, which are meant for somebody's other server.
+ */
 export function serverEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name));
-  return { ...Object.fromEntries(kept), LC_ALL: 'C' };
+  // Windows writes PATH as Path.
+  const inherited = Object.entries(process.env).filter(([name]) => INHERITED.has(name.toUpperCase()));
+  return { ...Object.fromEntries(inherited), LC_ALL: 'C' };
 }
 
 /**
