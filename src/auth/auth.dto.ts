@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsString, Length, MaxLength } from 'class-validator';
-import { IsEmailAddress, IsText } from '../platform/http/validators';
+import { IsEmailAddress, IsText, IsWellFormed } from '../platform/http/validators';
 import { ROLES, type Role } from '../platform/security/actor';
 import type { User } from './user.entity';
 
@@ -21,6 +21,7 @@ export class RegisterBody {
   @ApiProperty({ example: 'correct horse battery', minLength: 12, maxLength: 128 })
   @IsString()
   @Length(12, 128)
+  @IsWellFormed()
   password!: string;
 }
 
@@ -33,6 +34,7 @@ export class LoginBody {
   @ApiProperty({ example: 'correct horse battery' })
   @IsString()
   @MaxLength(128)
+  @IsWellFormed()
   password!: string;
 }
 

@@ -31,6 +31,11 @@ export function IsText(rule: { min?: number; max: number; multiline?: boolean })
   );
 }
 
+/** Any characters, but none in halves: half a surrogate pair has no UTF-8, so another character would be kept for it. */
+export function IsWellFormed(): PropertyDecorator {
+  return Matches(/^\P{Cs}*$/u, { message: '$property must be well-formed Unicode' });
+}
+
 /** An email address. Half a surrogate pair is looked for first, because `isEmail` throws on it. */
 export function IsEmailAddress(): PropertyDecorator {
   return ValidateBy({
