@@ -1,7 +1,6 @@
-import { get, type IncomingMessage } from 'node:http';
-import { json } from 'node:stream/consumers';
 import { log } from '../../src/platform/logging/logger';
 import type { Reply } from '../support/api';
+import { sendAsWritten } from '../support/as-written';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 interface Line {
@@ -23,14 +22,7 @@ function fieldsOf({ status, body }: Reply): string[] {
   return body.errors.map((error: { field: string }) => error.field);
 }
 
-/** Other clients resolve `..` before they ask, and cut off what follows a `#`, and the service would never see it. */
-async function getAsWritten(path: string, headers = {}): Promise<Pick<Reply, 'status' | 'body'>> {
-  const { hostname, port } = new URL(test.url);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    get({ hostname, port, path, headers, agent: false }, resolve).on('error', reject);
-  });
-  return { status: response.statusCode!, body: await json(response) };
-}
+const getAsWritten = (path: string, headers = {}): Promise<Reply> => sendAsWritten(test.url, { path, headers });
 
 describe('Hostile input', () => {
   it.each(['{"__proto__":{"role":"admin"}}', '{"items":[{"__proto__":{}}]}', '{"constructor":{"prototype":{"x":1}}}'])(
@@ -136,6 +128,17 @@ describe('Hostile input', () => {
     const { body } = await getAsWritten('/api/products#x');
     expect([body.instance, body.errors[0].field]).toEqual(['/api/products', 'x']);
   });
+
+  it.each(['http://elsewhere', 'HTTPS://user@elsewhere:8080', 'ftp://elsewhere'])(
+    'keeps the server that the path names out of the answer: %s',
+    async (server) => {
+      expect((await getAsWritten(`${server}/api/nowhere?x=1`)).body).toMatchObject({
+        status: 404,
+        instance: '/api/nowhere',
+      });
+      expect((await getAsWritten(server)).body).toMatchObject({ status: 404, instance: '/' });
+    },
+  );
 
   it.each([
     ['a path that cannot be decoded', '/api/products/%zz', 400, 'unmatched', 'request'],

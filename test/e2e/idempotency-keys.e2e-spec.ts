@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { IdempotencyService } from '../../src/platform/idempotency/idempotency.service';
 import type { Reply } from '../support/api';
+import { sendAsWritten } from '../support/as-written';
 import { anOrder, aProduct, aReservation, dataOf, letTimePass, stockOf } from '../support/factories';
 import { startTestApp, type TestApp, unique } from '../support/test-app';
 
@@ -48,6 +49,36 @@ describe('The scope of a key', () => {
       expect([dataOf(reply).id, reply.headers['idempotent-replayed']]).toEqual([reservation.id, undefined]);
     }
     expect(await stockOf(test, id)).toMatchObject({ reserved: 0 });
+  });
+
+  it('is its route, however the path to it is spelled', async () => {
+    const user = test.aUser();
+    const { id } = await aProduct(test);
+    const headers = { ...keyed(randomUUID()), Authorization: `Bearer ${user.token}` };
+    const body = { items: [{ product_id: id, quantity: 1 }] };
+    const paths = ['/api/orders', '/api/%6frders', '/%61pi/orders/', 'http://x/api/orders', 'HTTPS://x/api/orders?'];
+    const replies: Reply[] = [];
+    for (const path of paths) {
+      replies.push(await sendAsWritten(test.url, { method: 'POST', path, headers, body }));
+    }
+    expect(new Set(replies.map((reply) => dataOf(reply).id)).size).toBe(1);
+    expect(replies.map((reply) => reply.headers['idempotent-replayed'])).toEqual([undefined, ...Array(4).fill('true')]);
+    expect(await stockOf(test, id)).toMatchObject({ reserved: 1 });
+  });
+
+  it('is the thing that the path names, however its id is spelled', async () => {
+    const user = test.aUser();
+    const { id } = await aReservation(user, (await aProduct(test)).id);
+    const key = randomUUID();
+    const extend = async (spelled: string): Promise<Reply> =>
+      user.post(`/api/reservations/${spelled}/extend`, { ttl_seconds: 900 }, keyed(key));
+    const first = await extend(id.toUpperCase());
+    for (const spelled of [id, `%${id.charCodeAt(0).toString(16)}${id.slice(1)}`]) {
+      const { body, headers } = await extend(spelled);
+      expect([body.data, headers['idempotent-replayed']]).toEqual([dataOf(first), 'true']);
+    }
+    const paths = await test.database.query('SELECT path FROM idempotency_keys WHERE key = $1', [key]);
+    expect(paths).toEqual([{ path: `/api/reservations/${id}/extend` }]);
   });
 
   it('is its method: a GET or a PATCH takes no notice of it', async () => {

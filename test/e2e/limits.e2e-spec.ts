@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { until } from '../../src/platform/database/deadline';
@@ -7,6 +6,7 @@ import { TransactionRunner } from '../../src/platform/database/transaction-runne
 import type { Tx } from '../../src/platform/database/tx';
 import { DatabaseUnavailable } from '../../src/platform/errors/domain-errors';
 import type { Reply } from '../support/api';
+import { sendAsWritten } from '../support/as-written';
 import { anOrder, aProduct, aReservation, dataOf } from '../support/factories';
 import { storm, whileLocked } from '../support/race';
 import { startTestApp, type TestApp, unique } from '../support/test-app';
@@ -19,18 +19,6 @@ beforeAll(async () => {
   test = await startTestApp();
 });
 afterAll(() => test.close());
-
-/** What other clients would not send: unusual methods, and a path that is not tidied up first. */
-async function sendAsWritten(
-  method: string,
-  path: string,
-): Promise<{ status: number; headers: IncomingHttpHeaders; text: string }> {
-  const { hostname, port } = new URL(test.url);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ hostname, port, method, path, agent: false }, resolve).on('error', reject).end();
-  });
-  return { status: response.statusCode!, headers: response.headers, text: await text(response) };
-}
 
 /** Everything that the service answers to these bytes, until it hangs up. */
 async function sendBytes(bytes: string): Promise<{ head: string; body: Record<string, unknown> }> {
@@ -119,17 +107,17 @@ describe('A request', () => {
     ['PROPFIND', `/api/orders/${randomUUID()}`, 'GET, HEAD'],
     ['PURGE', '/health/live', 'GET, HEAD'],
   ])('with the method %s on %s is told which there are', async (method, path, allow) => {
-    const reply = await sendAsWritten(method, path);
+    const reply = await sendAsWritten(test.url, { method, path });
     expect([reply.status, reply.headers.allow, reply.headers['content-type']]).toEqual([405, allow, PROBLEM_TYPE]);
-    expect(JSON.parse(reply.text)).toMatchObject({ status: 405, code: 'method_not_allowed', instance: path });
+    expect(reply.body).toMatchObject({ status: 405, code: 'method_not_allowed', instance: path });
   });
 
   it.each(['/docs/%2e%2e/%2e%2e/package.json', '/docs/../../package.json', '/docs/..%2f..%2fpackage.json'])(
     'does not get out of the documentation: %s',
     async (path) => {
-      const reply = await sendAsWritten('GET', path);
+      const reply = await sendAsWritten(test.url, { path });
       expect([reply.status, reply.headers['content-type']]).toEqual([404, PROBLEM_TYPE]);
-      expect(JSON.parse(reply.text)).toMatchObject({ status: 404, code: 'not_found' });
+      expect(reply.body).toMatchObject({ status: 404, code: 'not_found' });
     },
   );
 

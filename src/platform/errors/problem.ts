@@ -4,6 +4,9 @@ import { PROBLEMS, problemType } from './problem-catalogue';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
+/** The scheme and the authority of a URL. */
+const SERVER = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i;
+
 export interface ProblemBody {
   type: string;
   title: string;
@@ -40,8 +43,11 @@ export function sendProblem(reply: FastifyReply, error: DomainError): void {
     .send(JSON.stringify(body));
 }
 
-/** As the router sees it, which ends the path at a `#` too: some client may not have cut it off. */
-export function pathOf(url: string): string {
-  const end = url.search(/[?#]/);
-  return end === -1 ? url : url.slice(0, end);
+/**
+ * As the router sees it: without the server that a request meant for a proxy names, and up to a `#` too, which some
+ * client may not have cut off.
+ */
+function pathOf(target: string): string {
+  const [path] = target.replace(SERVER, '').split(/[?#]/, 1);
+  return path === '' ? '/' : path!;
 }

@@ -9,8 +9,13 @@ class UuidParameter implements PipeTransform<string, string> {
     if (!isUUID(value)) {
       throw new ValidationFailed({ field: this.name, message: `${this.name} must be a UUID` });
     }
-    return value.toLowerCase();
+    return inOneSpelling(value);
   }
+}
+
+/** Ids in lower case, as PostgreSQL gives them back; anything else as it is. */
+export function inOneSpelling(parameter: string): string {
+  return isUUID(parameter) ? parameter.toLowerCase() : parameter;
 }
 
 /** The path parameter `id`, a UUID. */

@@ -1,7 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidIdempotencyKey } from '../errors/domain-errors';
-import { pathOf } from '../errors/problem';
+import { inOneSpelling } from '../http/params';
 
 const VISIBLE_ASCII = /^[!-~]{1,255}$/;
 
@@ -11,6 +11,7 @@ export interface IdempotentRequest {
   readonly key: string | undefined;
   readonly caller: string;
   readonly method: string;
+  /** The route with its parameters filled in: the same, however the caller spelled the path. */
   readonly path: string;
   readonly body: unknown;
   /** The status that a success of this route has. */
@@ -22,17 +23,23 @@ export interface IdempotentRequest {
 /** @throws InvalidIdempotencyKey */
 export const Idempotency = createParamDecorator((_: unknown, context: ExecutionContext): IdempotentRequest => {
   const http = context.switchToHttp();
-  const { headers, actor, method, url, body, raw } = http.getRequest<FastifyRequest>();
+  const request = http.getRequest<FastifyRequest>();
+  const { headers, actor, method, body, raw } = request;
   return {
     key: keyFrom(headers['idempotency-key']),
     caller: actor?.id ?? 'anonymous',
     method,
-    path: pathOf(url).replace(/\/+$/, ''),
+    path: pathOfRoute(request),
     body,
     status: http.getResponse<FastifyReply>().statusCode,
     isAbandoned: () => raw.socket.destroyed,
   };
 });
+
+function pathOfRoute({ routeOptions, params }: FastifyRequest): string {
+  const values = params as Record<string, string>;
+  return routeOptions.url!.replace(/:(\w+)/g, (_, name: string) => inOneSpelling(values[name]!));
+}
 
 function keyFrom(header: string | string[] | undefined): string | undefined {
   if (header === undefined) {
