@@ -11,6 +11,7 @@ import {
 import type { LockOptions } from '../platform/database/rows.locks';
 import type { Tx } from '../platform/database/tx';
 import type { Answer } from '../platform/http/answer';
+import { firstOfEachKey } from '../platform/idempotency/idempotency-keys';
 import type { IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import type { UserActor } from '../platform/security/actor';
 import { NewOrders } from './new-orders';
@@ -39,17 +40,21 @@ export class AttachedOrders {
   }
 
   private async attachTx(tx: Tx, jobs: readonly ReservationJob[], options: LockOptions): Promise<ReservationVerdicts> {
-    const causes = new Map(jobs.map(({ reservationId, cause }) => [reservationId, cause]));
-    const { locked, refused } = await this.holds.lockAllTx(tx, jobs, options);
-    const { attached, refused: notAttached } = await this.holds.attachAllTx(tx, locked, uuidv7);
+    const { locked, refused: notLocked } = await this.holds.lockAllTx(tx, jobs, options);
+    const { now, refused: notFree } = await this.holds.judgeAttachingTx(tx, locked);
+    const refused = new Map([...notLocked, ...notFree]);
+    const held = new Map(locked.map((reservation) => [reservation.id, reservation]));
+    const granted = firstOfEachKey(jobs.filter(({ reservationId }) => !refused.has(reservationId)));
+    const attached = this.holds.attach(
+      tx,
+      granted.map(({ reservationId }) => held.get(reservationId)!),
+      now,
+      uuidv7,
+    );
     const answers = this.newOrders.write(
       tx,
-      attached.map((reservation) => ({ reservation, cause: causes.get(reservation.id) })),
+      attached.map((reservation, index) => ({ reservation, cause: granted[index]!.cause })),
     );
-    return verdictsOf(
-      jobs,
-      new Map([...refused, ...notAttached]),
-      new Map(attached.map(({ id }, index) => [id, answers[index]!])),
-    );
+    return verdictsOf(jobs, refused, new Map(attached.map(({ id }, index) => [id, answers[index]!])));
   }
 }

@@ -4,13 +4,19 @@ import { together } from '../../platform/database/together';
 import { IMPATIENTLY, StaleRead, TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import type { BatchMode } from '../../platform/group-commit/group-commit';
-import { asStored, IdempotencyKeys, type KeyedRequest, replayed } from '../../platform/idempotency/idempotency-keys';
+import {
+  asStored,
+  IdempotencyKeys,
+  type KeyedRequest,
+  keysOf,
+  replayed,
+} from '../../platform/idempotency/idempotency-keys';
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Metrics } from '../../platform/metrics/metrics';
 import { keyOf, type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
 import { assertNoneOverdue, decide, judgeAtSight, shortageOf } from './hold-decision';
-import { type HoldJob, type HoldVerdict, keyedOf, productsOf } from './hold-job';
+import { type HoldJob, type HoldVerdict, productsOf } from './hold-job';
 import { HoldWriter } from './hold-writer';
 import { findLevels } from './overdue';
 import { type Assortment, Shelf } from './shelf';
@@ -73,7 +79,7 @@ export class HoldBatches {
     const [seen, answered] = await together([
       lookAt(manager, productsOf(jobs)),
       // After the levels: if a key is not there yet, its first request had taken no stock when they were read.
-      this.keys.recall(manager, keyedOf(jobs)),
+      this.keys.recall(manager, keysOf(jobs)),
     ]);
     const verdicts = judgeAtSight(jobs, { ...seen, answered });
     const short = jobs.filter((job) => shortageOf(verdicts.get(job)));
@@ -93,7 +99,7 @@ export class HoldBatches {
   ): Promise<Map<HoldJob, HoldVerdict>> {
     const [levels, answered] = await together([
       findLevels(manager, productsOf(short)),
-      this.keys.recall(manager, keyedOf(short)),
+      this.keys.recall(manager, keysOf(short)),
     ]);
     const verdicts = judgeAtSight(short, { assortment, levels, answered });
     assertNoneOverdue(verdicts, levels);
@@ -131,7 +137,7 @@ export class HoldBatches {
   ): Promise<LockedLevels & { claimed: Set<string> }> {
     const startedAt = performance.now();
     const patience = isPatient ? undefined : tx.query(IMPATIENTLY);
-    const claim = this.keys.claimTx(tx, keyedOf(jobs));
+    const claim = this.keys.claimTx(tx, keysOf(jobs));
     const [, claimed, { levels, now }] = await together([
       patience,
       jobs.length === 1 ? claim.catch(orInProgress) : claim,
@@ -143,7 +149,7 @@ export class HoldBatches {
 
   /** What those were answered whose key another transaction has committed since we looked. */
   private async recallTx(tx: Tx, jobs: readonly HoldJob[]): Promise<Map<HoldJob, HoldVerdict>> {
-    const answered = await this.keys.recall(tx, keyedOf(jobs));
+    const answered = await this.keys.recall(tx, keysOf(jobs));
     const verdicts = new Map<HoldJob, HoldVerdict>();
     for (const job of jobs) {
       const first = answered.get(job.keyed!.identity);

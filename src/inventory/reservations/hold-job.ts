@@ -2,7 +2,7 @@ import type { Cause } from '../../platform/context/request-context';
 import type { Tx } from '../../platform/database/tx';
 import type { Job, Verdict } from '../../platform/group-commit/group-commit';
 import type { Answer } from '../../platform/http/answer';
-import type { KeyedRequest } from '../../platform/idempotency/idempotency-keys';
+import type { MaybeKeyed } from '../../platform/idempotency/idempotency-keys';
 import type { Line } from './reservation-lines';
 import type { ReservationView } from './reservation.entity';
 
@@ -17,11 +17,10 @@ export interface HoldRequest {
 }
 
 /** One request to hold stock, on its way through the lanes: one for each of its products. */
-export interface HoldJob extends Job, Required<Omit<HoldRequest, 'orderId'>> {
+export interface HoldJob extends Job, MaybeKeyed, Required<Omit<HoldRequest, 'orderId'>> {
   /** Of the reservation to be: made once, however often its batch is tried. */
   readonly id: string;
   readonly orderId: string | null;
-  readonly keyed: KeyedRequest | undefined;
   readonly cause: Cause;
   readonly sequel: HoldSequel;
 }
@@ -48,9 +47,4 @@ export interface HoldSequel {
 /** The products of all the jobs, each once. */
 export function productsOf(jobs: readonly HoldJob[]): string[] {
   return [...new Set(jobs.flatMap((job) => job.lanes))];
-}
-
-/** The keys of all the jobs that have one, each once. */
-export function keyedOf(jobs: readonly HoldJob[]): KeyedRequest[] {
-  return [...new Map(jobs.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
 }

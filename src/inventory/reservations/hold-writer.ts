@@ -7,11 +7,11 @@ import { commitWith } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
 import { groupBy } from '../../platform/group-by';
 import type { Answer } from '../../platform/http/answer';
-import { IdempotencyKeys, type KeyedRequest } from '../../platform/idempotency/idempotency-keys';
+import { IdempotencyKeys } from '../../platform/idempotency/idempotency-keys';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
 import type { LockedLevels } from '../stock/stock.locks';
 import type { Decision } from './hold-decision';
-import { type HeldReservation, type HoldJob, keyedOf, type MadeHold } from './hold-job';
+import { type HeldReservation, type HoldJob, type MadeHold } from './hold-job';
 import { Reservation, ReservationItem } from './reservation.entity';
 import { toReservationResponse } from './reservations.dto';
 import type { HoldDraft } from './shelf';
@@ -44,14 +44,12 @@ export class HoldWriter {
     }));
     const reservations = made.map(({ reservation }) => reservation);
     const answers = writeSequels(tx, made);
-    const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
     commitWith(tx, [
       insertRows(tx, rowsOf(Reservation, reservations), rowsOf(ReservationItem, reservations.flatMap(itemsOf))),
       this.ledger.postTx(tx, levels, made.flatMap(postingsOf)),
       this.audit.recordTx(tx, ...made.map(entryOf)),
-      this.keys.storeTx(tx, kept),
-      this.keys.releaseTx(tx, unusedKeys(errors, drafts)),
     ]);
+    this.keys.settle(tx, answers, [...errors.keys()]);
     return answers;
   }
 }
@@ -91,10 +89,4 @@ function postingsOf({ reservation: { id, orderId, items }, cause }: Made): Posti
 function entryOf({ reservation, cause }: Made): AuditEntry {
   const newValue = toReservationResponse(reservation);
   return { action: 'reservation.created', objectId: reservation.id, newValue, cause };
-}
-
-/** The keys of those who were refused, but for a key that another job of the batch has used after all. */
-function unusedKeys(errors: Decision['errors'], drafts: Decision['drafts']): KeyedRequest[] {
-  const used = new Set([...drafts.keys()].map(({ keyed }) => keyed?.identity));
-  return keyedOf([...errors.keys()]).filter(({ identity }) => !used.has(identity));
 }

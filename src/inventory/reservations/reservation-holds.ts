@@ -81,14 +81,10 @@ export class ReservationHolds {
   }
 
   /**
-   * Lets locked reservations belong to orders that are yet to be made, with the ids that `newId` gives: sends that, to be
-   * committed with. Says why some do not: ReservationNotActive, or Duplicate if one belongs to an order already.
+   * The time, and why some of these locked reservations cannot come to belong to an order then: ReservationNotActive, or
+   * Duplicate if one belongs to an order already.
    */
-  async attachAllTx(
-    tx: Tx,
-    reservations: readonly HeldReservation[],
-    newId: () => string,
-  ): Promise<{ attached: HeldReservation[]; refused: Refusals }> {
+  async judgeAttachingTx(tx: Tx, reservations: readonly Reservation[]): Promise<{ now: Date; refused: Refusals }> {
     const now = await databaseNow(tx);
     const refused = new Map<string, DomainError>();
     for (const reservation of reservations) {
@@ -97,14 +93,20 @@ export class ReservationHolds {
         refused.set(reservation.id, error);
       }
     }
-    const attached = reservations
-      .filter(({ id }) => !refused.has(id))
-      .map((one) => ({ ...one, orderId: newId(), updatedAt: now }));
+    return { now, refused };
+  }
+
+  /**
+   * Lets reservations, which may, belong to orders that are yet to be made, with the ids that `newId` gives: sends that, to
+   * be committed with.
+   */
+  attach<Held extends Reservation>(tx: Tx, reservations: readonly Held[], now: Date, newId: () => string): Held[] {
+    const attached = reservations.map((one) => ({ ...one, orderId: newId(), updatedAt: now }));
     if (attached.length > 0) {
       const values = [attached.map(({ id }) => id), attached.map(({ orderId }) => orderId), now];
       commitWith(tx, [tx.query(ATTACH, values)]);
     }
-    return { attached, refused };
+    return attached;
   }
 
   /**

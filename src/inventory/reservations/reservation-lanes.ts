@@ -6,22 +6,24 @@ import type { Job, Verdict } from '../../platform/group-commit/group-commit';
 import { GroupCommits } from '../../platform/group-commit/group-commits';
 import type { Answer } from '../../platform/http/answer';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
-import type { KeyedRequest } from '../../platform/idempotency/idempotency-keys';
+import type { MaybeKeyed } from '../../platform/idempotency/idempotency-keys';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import type { UserActor } from '../../platform/security/actor';
 import type { Refusals } from './reservation-endings';
 
 /** One request to do something with a reservation, on its way through a lane. */
-export interface ReservationJob extends Job {
+export interface ReservationJob extends Job, MaybeKeyed {
   readonly reservationId: string;
   readonly caller: UserActor;
-  readonly keyed: KeyedRequest | undefined;
   readonly cause: Cause;
 }
 
 export type ReservationVerdicts = Map<ReservationJob, Verdict<Answer<object>>>;
 
-/** Does what is asked for with many reservations in one transaction; no two of the jobs are for the same. */
+/**
+ * Does what is asked for with many reservations in one transaction; no two of the jobs are for the same. Where two may have
+ * one key, because the reservation is not in the path, it does the first that can be done and leaves out the others.
+ */
 type ReservationWork = (tx: Tx, jobs: readonly ReservationJob[], options: LockOptions) => Promise<ReservationVerdicts>;
 
 /** Has a request wait for its batch. @throws Overloaded if too many wait already, and what the work says of it */
@@ -72,16 +74,16 @@ export class ReservationLanes {
   }
 }
 
-/** What became of each of the jobs; `refused` and `answers` are by the ids of their reservations. */
+/** What became of the jobs that are not left out; `refused` and `answers` are by the ids of their reservations. */
 export function verdictsOf(
   jobs: readonly ReservationJob[],
   refused: Refusals,
   answers: ReadonlyMap<string, Answer<object>>,
 ): ReservationVerdicts {
   return new Map(
-    jobs.map((job) => {
-      const error = refused.get(job.reservationId);
-      return [job, error ? { error } : { result: answers.get(job.reservationId)! }];
+    jobs.flatMap((job): [ReservationJob, Verdict<Answer<object>>][] => {
+      const [error, result] = [refused.get(job.reservationId), answers.get(job.reservationId)];
+      return error ? [[job, { error }]] : result ? [[job, { result }]] : [];
     }),
   );
 }

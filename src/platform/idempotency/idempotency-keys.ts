@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import stringify from 'safe-stable-stringify';
 import type { EntityManager } from 'typeorm';
+import { commitWith } from '../database/transaction-runner';
 import type { Tx } from '../database/tx';
 import { IdempotencyKeyReused } from '../errors/domain-errors';
 import type { Verdict } from '../group-commit/group-commit';
@@ -26,6 +27,11 @@ export interface KeyedRequest {
   readonly key: string;
   /** The status that its success has. */
   readonly status: number;
+}
+
+/** One of many requests that share a transaction. */
+export interface MaybeKeyed {
+  readonly keyed: KeyedRequest | undefined;
 }
 
 type Identity = Pick<IdempotencyKey, 'caller' | 'method' | 'path' | 'key'>;
@@ -85,7 +91,10 @@ export class IdempotencyKeys {
     return new Map(rows.map((row) => [identityOf(row), row]));
   }
 
-  /** The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. */
+  /**
+   * The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. No two of
+   * the requests may have the same key.
+   */
   async claimTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<Set<string>> {
     return new Set((await send<Identity>(tx, CLAIM, requests)).map(identityOf));
   }
@@ -96,10 +105,27 @@ export class IdempotencyKeys {
     await send(tx, STORE, rows);
   }
 
-  /** Gives back keys that were claimed for what then failed, in a transaction that goes on. */
-  async releaseTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<void> {
-    await send(tx, RELEASE, requests);
+  /**
+   * As `storeTx`, for what became of many requests, and gives back the keys that were claimed for what then failed, unless
+   * another request has used one of them after all: sends that, to be committed with.
+   */
+  settle(tx: Tx, answers: ReadonlyMap<MaybeKeyed, Answer<object>>, failed: readonly MaybeKeyed[]): void {
+    const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
+    const used = new Set(kept.map(([{ identity }]) => identity));
+    const unused = keysOf(failed).filter(({ identity }) => !used.has(identity));
+    commitWith(tx, [this.storeTx(tx, kept), send(tx, RELEASE, unused)]);
   }
+}
+
+/** The keys of all that have one, each once. */
+export function keysOf(requests: readonly MaybeKeyed[]): KeyedRequest[] {
+  return [...new Map(requests.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
+}
+
+/** All but those whose key an earlier one has. */
+export function firstOfEachKey<Request extends MaybeKeyed>(requests: readonly Request[]): Request[] {
+  const seen = new Set<string>();
+  return requests.filter(({ keyed }) => !keyed || (!seen.has(keyed.identity) && seen.add(keyed.identity)));
 }
 
 /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */

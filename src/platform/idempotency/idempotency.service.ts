@@ -3,12 +3,21 @@ import { Cron, CronExpression } from '@nestjs/schedule';
 import { RequestContext } from '../context/request-context';
 import { isLockTimeout } from '../database/database-errors';
 import { together } from '../database/together';
-import { commitWith, IMPATIENTLY, StaleRead, TransactionRunner } from '../database/transaction-runner';
+import { IMPATIENTLY, StaleRead, TransactionRunner } from '../database/transaction-runner';
 import type { Tx } from '../database/tx';
 import { DatabaseUnavailable, IdempotencyInProgress, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
 import type { BatchMode, Verdict } from '../group-commit/group-commit';
 import type { Answer } from '../http/answer';
-import { IdempotencyKeys, type KeyedRequest, replayed, RETENTION, type StoredAnswer } from './idempotency-keys';
+import {
+  asStored,
+  IdempotencyKeys,
+  type KeyedRequest,
+  keysOf,
+  type MaybeKeyed,
+  replayed,
+  RETENTION,
+  type StoredAnswer,
+} from './idempotency-keys';
 import type { IdempotentRequest } from './idempotent-request';
 
 const PURGE_BATCH = 1000;
@@ -21,11 +30,6 @@ const PURGE = `
   DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - ${RETENTION}
     LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED))`;
-
-/** One of many requests that share a transaction. */
-interface MaybeKeyed {
-  readonly keyed: KeyedRequest | undefined;
-}
 
 type AnswerVerdict = Verdict<Answer<object>>;
 type BatchedWork<Request> = (tx: Tx, fresh: Request[]) => Promise<Map<Request, AnswerVerdict>>;
@@ -59,9 +63,10 @@ export class IdempotencyService {
   }
 
   /**
-   * As `run`, for many requests in one transaction, no two of which have the same key. `work` is given those that are to
-   * be carried out and says what became of each; a failure of one undoes nothing of the others. If the connection is lost
-   * during COMMIT, their keys tell; of those without one nobody can say what became of them.
+   * As `run`, for many requests in one transaction. `work` is given those that are to be carried out and says what became
+   * of each; a failure of one undoes nothing of the others. Where several of them have one key, it carries out only the
+   * first that can be (`firstOfEachKey`) and leaves out those after it, which are answered as repeats of that one. If the
+   * connection is lost during COMMIT, their keys tell; of those without one nobody can say what became of them.
    */
   async runAll<Request extends MaybeKeyed>(
     requests: readonly Request[],
@@ -111,36 +116,30 @@ export class IdempotencyService {
     work: BatchedWork<Request>,
     { isPatient }: BatchMode,
   ): Promise<AnswerVerdict[]> {
-    const keyed = requests.flatMap((request) => request.keyed ?? []);
+    const keys = keysOf(requests);
     return this.transactions.run(async (tx) => {
       const patience = isPatient ? undefined : tx.query(IMPATIENTLY);
-      const claim = this.keys.claimTx(tx, keyed);
+      const claim = this.keys.claimTx(tx, keys);
       const [, claimed] = await together([patience, requests.length === 1 ? claim.catch(orInProgress) : claim]);
       const isClaimed = ({ identity }: KeyedRequest): boolean => claimed.has(identity);
       const answered = await this.keys.recall(
         tx,
-        keyed.filter((one) => !isClaimed(one)),
+        keys.filter((one) => !isClaimed(one)),
       );
       const done = await work(
         tx,
         requests.filter((request) => !request.keyed || isClaimed(request.keyed)),
       );
-      this.settleKeys(tx, done);
+      const answers = new Map<Request, Answer<object>>();
+      done.forEach((verdict, request) => 'result' in verdict && answers.set(request, verdict.result));
+      this.keys.settle(
+        tx,
+        answers,
+        [...done.keys()].filter((request) => !answers.has(request)),
+      );
+      answers.forEach((answer, { keyed }) => keyed && answered.set(keyed.identity, asStored(keyed, answer)));
       return requests.map((request) => done.get(request) ?? replayedOrStale(request.keyed!, answered));
     });
-  }
-
-  private settleKeys(tx: Tx, done: ReadonlyMap<MaybeKeyed, AnswerVerdict>): void {
-    const kept: [KeyedRequest, Answer<object>][] = [];
-    const unused: KeyedRequest[] = [];
-    for (const [{ keyed }, verdict] of done) {
-      if (keyed && 'result' in verdict) {
-        kept.push([keyed, verdict.result]);
-      } else if (keyed) {
-        unused.push(keyed);
-      }
-    }
-    commitWith(tx, [this.keys.storeTx(tx, kept), this.keys.releaseTx(tx, unused)]);
   }
 }
 
