@@ -10,6 +10,8 @@ export type Fate =
   /** Another statement comes in its place, which fails; the connection stays. */
   | 'fails';
 
+type Trapped = 'START TRANSACTION' | 'SET TRANSACTION READ WRITE' | 'COMMIT';
+
 interface Met {
   readonly fate: Fate;
   /** Tells who set the trap. */
@@ -71,7 +73,7 @@ export class DatabaseProxy {
    * Decides the fate of the next such statement of a transaction in which `marker` was sent, as part of a statement or
    * of its parameters. Resolves when it meets it, before anything else can happen.
    */
-  next(statement: 'START TRANSACTION' | 'COMMIT', fate: Fate, marker = ''): Promise<void> {
+  next(statement: Trapped, fate: Fate, marker = ''): Promise<void> {
     return new Promise((resolve) => this.traps.add({ statement, marker, fate, sprung: resolve }));
   }
 

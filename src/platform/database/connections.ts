@@ -92,11 +92,12 @@ export class Connection {
   }
 
   /**
-   * Rolls back what was begun and gives the connection back to the pool; but one that broke or does not answer is thrown
-   * away, and the transaction with it: whoever got it next would wait for it as well.
+   * Rolls back what was begun and gives the connection back to the pool; but one that broke, does not answer or leads to a
+   * standby is thrown away, and the transaction with it: whoever got it next would fare no better.
    */
   async giveUp(reason: unknown): Promise<void> {
-    const isBroken = reason instanceof OutcomeUnknown || databaseFailureOf(reason) === 'unavailable';
+    const isOver = [OutcomeUnknown, DatabaseUnavailable].some((kind) => reason instanceof kind);
+    const isBroken = isOver || databaseFailureOf(reason) === 'unavailable';
     try {
       if (!isBroken && this.runner.isTransactionActive) {
         await this.runner.rollbackTransaction();

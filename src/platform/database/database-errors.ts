@@ -10,6 +10,12 @@ const GONE = new Set(['57P01', '57P02', '57P03', '57P05', '25006']);
 const CONNECTION_CLASS = '08';
 /** Of that class, but a statement of ours that was wrong, not a connection that is. */
 const PROTOCOL_VIOLATION = '08P01';
+const INTERNAL_ERROR = 'XX000';
+/**
+ * The functions of Citus that report a connection to another node. When that breaks there is no SQLSTATE to hand on, so it
+ * hands on XX000, which from anywhere else is a defect. Names of functions are neither translated nor reworded.
+ */
+const OTHER_NODE_FAILURES = new Set(['ReportResultError', 'ReportConnectionError', 'MarkRemoteTransactionFailed']);
 const LOCK_TIMEOUT = '55P03';
 const UNIQUE_VIOLATION = '23505';
 
@@ -34,8 +40,14 @@ export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
   if (BUSY.has(state)) {
     return 'busy';
   }
-  const isConnectionLost = state.startsWith(CONNECTION_CLASS) && state !== PROTOCOL_VIOLATION;
-  return GONE.has(state) || isConnectionLost ? 'unavailable' : undefined;
+  return isGone(error.driverError as DatabaseError) ? 'unavailable' : undefined;
+}
+
+/** Whether the server does not serve, or has lost its connection to us or to another behind it. */
+function isGone({ code = '', routine = '' }: DatabaseError): boolean {
+  const isConnectionLost = code.startsWith(CONNECTION_CLASS) && code !== PROTOCOL_VIOLATION;
+  const isOtherNodeLost = code === INTERNAL_ERROR && OTHER_NODE_FAILURES.has(routine);
+  return GONE.has(code) || isConnectionLost || isOtherNodeLost;
 }
 
 export function isLockTimeout(error: unknown): boolean {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
-import { DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
+import { DatabaseIsStandby, DatabaseUnavailable, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
 import { Metrics } from '../metrics/metrics';
 import { Connections } from './connections';
 import { databaseFailureOf } from './database-errors';
@@ -31,24 +31,24 @@ export function afterCommit(tx: Tx, effect: () => void): void {
   }
 }
 
-/** What COMMIT follows without waiting for it, and the first of it that failed. */
-interface LastStatements {
+/** What a transaction has sent without waiting for it, and the first of it that failed. */
+interface Unawaited {
   readonly all: Promise<unknown>[];
   failed?: { readonly error: unknown };
 }
 
-const lastStatements = new WeakMap<EntityManager, LastStatements>();
+const unawaitedOf = new WeakMap<EntityManager, Unawaited>();
 
 /**
  * Statements that have been sent, and whose results nothing in this transaction needs: if nothing else is waited for, COMMIT
  * follows them in the same round trip. If one of them fails, the transaction does, with its error.
  */
 export function commitWith(tx: Tx, statements: readonly Promise<unknown>[]): void {
-  const last: LastStatements = lastStatements.get(tx) ?? { all: [] };
-  lastStatements.set(tx, last);
+  const unawaited: Unawaited = unawaitedOf.get(tx) ?? { all: [] };
+  unawaitedOf.set(tx, unawaited);
   for (const statement of statements) {
-    last.all.push(statement);
-    statement.catch((error: unknown) => (last.failed ??= { error }));
+    unawaited.all.push(statement);
+    statement.catch((error: unknown) => (unawaited.failed ??= { error }));
   }
 }
 
@@ -139,9 +139,11 @@ export class TransactionRunner {
     let result: T;
     try {
       await begin(runner);
-      result = await work(runner.manager as Tx).catch((error: unknown) => {
+      result = await work(runner.manager as Tx).catch(async (error: unknown) => {
         // What is sent after a statement that has failed fails because of it.
-        throw lastStatements.get(runner.manager)?.failed?.error ?? error;
+        const unawaited = unawaitedOf.get(runner.manager)!;
+        await Promise.allSettled(unawaited.all);
+        throw unawaited.failed?.error ?? error;
       });
       await commit(runner);
     } catch (error) {
@@ -157,19 +159,25 @@ export class TransactionRunner {
 /** Sends the statements that begin a transaction; the first one of the work shares their round trip. */
 async function begin(runner: QueryRunner): Promise<void> {
   // If they fail, what follows them fails as well: outside a transaction that says so, nothing can be written.
-  runner.startTransaction().catch(() => undefined);
+  const tx = runner.manager as Tx;
+  commitWith(tx, [runner.startTransaction()]);
   await sent();
-  runner.query('SET TRANSACTION READ WRITE').catch(() => undefined);
+  commitWith(tx, [runner.query('SET TRANSACTION READ WRITE').catch(orStandby)]);
+}
+
+/** What else keeps a server from letting us write: during recovery it refuses this with the SQLSTATE of a missing feature. */
+function orStandby(error: unknown): never {
+  throw databaseFailureOf(error) ? error : new DatabaseIsStandby(error);
 }
 
 async function commit(runner: QueryRunner): Promise<void> {
-  const last = lastStatements.get(runner.manager);
+  const unawaited = unawaitedOf.get(runner.manager)!;
   await sent();
   // It may never have been sent, and then the server knows nothing of the failure.
-  if (last?.failed) {
-    throw last.failed.error;
+  if (unawaited.failed) {
+    throw unawaited.failed.error;
   }
-  const [statements, commit] = await Promise.allSettled([together(last?.all ?? []), runner.commitTransaction()]);
+  const [statements, commit] = await Promise.allSettled([together(unawaited.all), runner.commitTransaction()]);
   const isSure = statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable';
   if (!isSure && commit.status === 'rejected' && databaseFailureOf(commit.reason) === 'unavailable') {
     // The connection broke while COMMIT was under way: nobody can say here whether it took effect.

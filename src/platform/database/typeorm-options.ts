@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Client, type ClientConfig, type Pool } from 'pg';
 import { type DataSource, DefaultNamingStrategy, type DataSourceOptions } from 'typeorm';
+import { DatabaseIsStandby } from '../errors/domain-errors';
 
 export const APPLICATION_NAME = 'holdfast';
 /** How long a request waits for a connection of the pool before it is refused. */
@@ -21,9 +22,22 @@ class SnakeCaseNames extends DefaultNamingStrategy {
 
 /** The pool has one patience for a connection that is in use and one that is opened; a request has two. */
 class QuickClient extends Client {
+  isStandby = false;
+
   constructor(config: ClientConfig) {
     super({ ...config, connectionTimeoutMillis: LONGEST_CONNECT_MS });
+    // A server says so with its greeting, which is how libpq's target_session_attrs knows as well.
+    this.connection.on('parameterStatus', ({ parameterName, parameterValue }: Record<string, string>) => {
+      if (parameterName === 'in_hot_standby') {
+        this.isStandby = parameterValue === 'on';
+      }
+    });
   }
+}
+
+/** The pool takes no connection to a standby: it cannot be written there, and what is read may be old. */
+function refuseStandby(client: Client, done: (error?: Error) => void): void {
+  done((client as QuickClient).isStandby ? new DatabaseIsStandby() : undefined);
 }
 
 /** What the service, the migrations and the TypeORM command line share. Migrations have no time limit. */
@@ -53,7 +67,8 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
  */
 function limits(statementMs: number): object {
   return {
-    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, Client: QuickClient },
+    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs },
+    ...{ Client: QuickClient, verify: refuseStandby },
     // A page of a list is read faster than its plan is compiled.
     options: '-c default_transaction_read_only=on -c jit=off',
   };

@@ -207,8 +207,15 @@ export class DatabaseUnavailable extends DomainError {
   readonly code = 'database_unavailable';
   override readonly headers = { 'Retry-After': '2' };
 
+  constructor(cause?: unknown, detail = 'The database cannot be reached at the moment') {
+    super(`${detail}; nothing was changed`, { cause });
+  }
+}
+
+/** A standby, or one that is being promoted: it answers, but nothing can be changed there, and what it knows may be old. */
+export class DatabaseIsStandby extends DatabaseUnavailable {
   constructor(cause?: unknown) {
-    super('The database cannot be reached at the moment; nothing was changed', { cause });
+    super(cause, 'The database is a standby at the moment, which takes no changes');
   }
 }
 
@@ -227,7 +234,7 @@ export class IssuerUnavailable extends DomainError {
 
 /** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
 export class OutcomeUnknown extends DomainError {
-  readonly code = 'internal_error';
+  readonly code = 'outcome_unknown';
 
   constructor(cause: unknown) {
     super('It is not known whether this request took effect: repeat it with the same Idempotency-Key, or look', {

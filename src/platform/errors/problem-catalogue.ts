@@ -123,10 +123,17 @@ export const PROBLEMS = {
   internal_error: {
     status: 500,
     title: 'Something went wrong on our side',
-    meaning:
-      'An error that the service did not expect, or the connection to the database broke at the moment of COMMIT, so that nobody knows whether the request took effect: then `detail` says so. The log has more under this `request_id`.',
+    meaning: 'An error that the service did not expect. The log has more under this `request_id`.',
     remedy:
-      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. Without a key, and for a PATCH, read what is there before you ask again. If it fails again, report the `request_id`.',
+      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
+  },
+  outcome_unknown: {
+    status: 500,
+    title: 'Nobody knows whether the request took effect',
+    meaning:
+      'The connection to the database broke while the change was being committed, and the service could not find out what became of it: it has happened once, or not at all.',
+    remedy:
+      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. Without a key, and for a PATCH, read what is there before you ask again.',
   },
   overloaded: {
     status: 503,
@@ -137,7 +144,7 @@ export const PROBLEMS = {
   database_unavailable: {
     status: 503,
     title: 'The database cannot be reached',
-    meaning: 'The service runs, but its database does not answer. Nothing was changed.',
+    meaning: 'The service runs, but its database does not answer, or takes no changes. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
   issuer_unavailable: {

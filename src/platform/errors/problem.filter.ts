@@ -38,10 +38,14 @@ export class ProblemFilter implements ExceptionFilter {
 
 /** What the caller is not told, the log is: under the request id that the caller has. */
 function logFault(error: DomainError, thrown: unknown, requestId: string): void {
-  if (error.code === 'internal_error') {
-    log.error({ err: error.cause ?? thrown, request_id: requestId }, 'request failed');
-  } else if (error.cause !== undefined) {
-    log.warn({ err: error.cause, request_id: requestId, code: error.code }, 'database failed');
+  const { code, cause } = error;
+  if (code === 'internal_error') {
+    log.error({ err: cause ?? thrown, request_id: requestId }, 'request failed');
+  } else if (code === 'outcome_unknown') {
+    // The audit log has rows with this request id if it took effect.
+    log.error({ err: cause, request_id: requestId, code }, 'commit lost, outcome unknown');
+  } else if (cause !== undefined) {
+    log.warn({ err: cause, request_id: requestId, code }, 'database failed');
   }
 }
 

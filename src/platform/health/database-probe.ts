@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { Pool } from 'pg';
 import type { DataSource } from 'typeorm';
+import { DatabaseIsStandby, DatabaseUnavailable } from '../errors/domain-errors';
 
 const PATIENCE_MS = 1500;
 
@@ -25,9 +26,23 @@ export class DatabaseProbe implements OnApplicationShutdown {
     this.pool.on('error', () => undefined);
   }
 
-  /** @throws if there is no answer in 1.5 s */
+  /**
+   * Reads from a table too, which may be on another node than the one that answers.
+   * @throws DatabaseUnavailable if there is no answer in 1.5 s; DatabaseIsStandby
+   */
   async ask(): Promise<void> {
-    await this.pool.query('SELECT 1');
+    const { isStandby } = await this.look().catch((error: unknown) => {
+      throw new DatabaseUnavailable(error);
+    });
+    if (isStandby) {
+      throw new DatabaseIsStandby(new Error('pg_is_in_recovery() is true'));
+    }
+  }
+
+  private async look(): Promise<{ isStandby: boolean }> {
+    const { rows } = await this.pool.query<{ isStandby: boolean }>('SELECT pg_is_in_recovery() AS "isStandby"');
+    await this.pool.query('SELECT FROM warehouses LIMIT 1');
+    return rows[0]!;
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -28,20 +28,17 @@ export class HealthController {
   }
 
   @Get('ready')
-  @ApiOperation({ summary: 'Whether the process can serve: its database answers' })
+  @ApiOperation({ summary: 'Whether the process can serve: its database answers, and is no standby' })
   @ApiData(HealthResponse, 'It can serve.')
   async ready(): Promise<HealthResponse> {
     await this.health.check([() => this.checkDatabase()]).catch((error: unknown) => {
-      throw new DatabaseUnavailable(error);
+      throw error instanceof DatabaseUnavailable ? error : new DatabaseUnavailable(error);
     });
     return { status: 'ok' };
   }
 
   private async checkDatabase(): Promise<HealthIndicatorResult> {
-    const indicator = this.indicators.check('database');
-    return this.database.ask().then(
-      () => indicator.up(),
-      ({ message }: Error) => indicator.down(message),
-    );
+    await this.database.ask();
+    return this.indicators.check('database').up();
   }
 }

@@ -9,8 +9,8 @@ const EVERY_OPERATION: ProblemCode[] = [
   ...(['validation_failed', 'payload_too_large'] as const),
   ...(['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'] as const),
 ];
-/** Also where no body is taken: one that comes is read all the same. */
-const WITH_BODY: ProblemCode[] = ['malformed_json', 'unsupported_media_type'];
+/** The first two also where no body is taken: one that comes is read all the same. */
+const CHANGING: ProblemCode[] = ['malformed_json', 'unsupported_media_type', 'outcome_unknown'];
 const WITH_IDEMPOTENCY_KEY: ProblemCode[] = [
   'invalid_idempotency_key',
   'idempotency_in_progress',
@@ -70,7 +70,7 @@ function describe(operation: Operation, method: string): void {
   const codes = new Set(operation['x-problems'] ?? []);
   const add = (more: readonly ProblemCode[]): void => more.forEach((code) => codes.add(code));
   if (method !== 'get') {
-    add(WITH_BODY);
+    add(CHANGING);
   }
   if (method === 'post') {
     add(WITH_IDEMPOTENCY_KEY);

@@ -22,7 +22,9 @@ export interface Command extends Request {
 }
 
 /** What tells a client to ask again with the same key: nothing else may come between it and its answer. */
-const TEMPORARY = ['cut', '503 overloaded', '503 database_unavailable', '409 idempotency_in_progress'];
+const TEMPORARY = [
+  ...['cut', '503 overloaded', '503 database_unavailable', '409 idempotency_in_progress', '500 outcome_unknown'],
+];
 
 export function answerOf({ tries }: Command): Outcome {
   return tries.at(-1)!;
@@ -135,8 +137,6 @@ export class Load {
   }
 }
 
-/** A 500 only where COMMIT was lost and the answer says so. */
 export function isTemporary(outcome: Outcome): boolean {
-  const isUnknown = outcome.status === 500 && String(outcome.body.detail).includes('same Idempotency-Key');
-  return isUnknown || TEMPORARY.includes(nameOf(outcome));
+  return TEMPORARY.includes(nameOf(outcome));
 }
