@@ -15,7 +15,11 @@ export class AuthController {
 
   @Post('register')
   @Public()
-  @ApiOperation({ summary: 'Register a user' })
+  @ApiOperation({
+    summary: 'Register a user',
+    description:
+      'An Idempotency-Key of a caller without a token counts for the address that it comes from; IPv6 has one for each /64.',
+  })
   @ApiData(UserResponse, 'The user, with the role `user`.', 201)
   @ApiProblems('duplicate')
   register(@Body() body: RegisterBody, @Idempotency() request: IdempotentRequest): Promise<Answer<UserResponse>> {

@@ -9,7 +9,7 @@ const PASSWORD = 'correct horse battery';
 
 let test: TestApp;
 beforeAll(async () => {
-  test = await startTestApp();
+  test = await startTestApp({ TRUSTED_PROXIES: '1' });
 });
 afterAll(() => test.close());
 
@@ -38,6 +38,30 @@ describe('The scope of a key', () => {
     expect(dataOf(second)).toMatchObject({ user_id: bob.userId });
     expect(dataOf(second).id).not.toBe(dataOf(first).id);
     expect(second.headers).not.toHaveProperty('idempotent-replayed');
+  });
+
+  it('is its address where there is no caller: another one may use the same, and IPv6 has one for each /64', async () => {
+    const key = randomUUID();
+    const register = (address: string, email: string): Promise<Reply> =>
+      test.anonymous.post(
+        '/api/auth/register',
+        { email, password: PASSWORD },
+        { ...keyed(key), 'X-Forwarded-For': address },
+      );
+    const emails = ['ada', 'bob', 'eve'].map((name) => `${unique(name)}@example.com`);
+    const [ada, bob, eve] = [
+      await register('203.0.113.7', emails[0]!),
+      await register('203.0.113.8', emails[1]!),
+      await register('2001:db8:1:2::7', emails[2]!),
+    ];
+    expect([ada, bob, eve].map((reply) => dataOf(reply).email)).toEqual(emails);
+    const again = [await register('::ffff:203.0.113.7', emails[0]!), await register('2001:db8:1:2::8', emails[2]!)];
+    const another = await register('203.0.113.7', emails[1]!);
+    expect(again.map((reply) => [dataOf(reply), reply.headers['idempotent-replayed']])).toEqual([
+      [dataOf(ada), 'true'],
+      [dataOf(eve), 'true'],
+    ]);
+    expect([another.status, another.body.code]).toEqual([422, 'idempotency_key_reused']);
   });
 
   it('is its path: another thing may be changed under the same', async () => {
@@ -184,7 +208,7 @@ describe('A key', () => {
     const [key, password] = [randomUUID(), `secret ${randomUUID()}`];
     await test.anonymous.post('/api/auth/register', { email: `${unique('ada')}@example.com`, password }, keyed(key));
     const [row] = await test.database.query<object>('SELECT * FROM idempotency_keys WHERE key = $1', [key]);
-    expect(row).toMatchObject({ caller: 'anonymous', method: 'POST', path: '/api/auth/register', status: 201 });
+    expect(row).toMatchObject({ caller: 'address:127.0.0.1', method: 'POST', path: '/api/auth/register', status: 201 });
     expect(JSON.stringify(row)).not.toMatch(/secret|argon2/);
   });
 });

@@ -16,6 +16,7 @@ import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
 import { actorName, type UserActor } from '../security/actor';
 import type { Authenticate } from '../security/authentication';
+import { networkOf } from '../security/network';
 import { wrapAnswers } from './envelope';
 import { refuseOtherMethods } from './method-not-allowed';
 
@@ -90,9 +91,11 @@ function openContexts(server: FastifyInstance, authenticate: Authenticate, { req
   const cls = ClsServiceManager.getClsService<ContextStore>();
   server.decorateRequest('context');
   server.decorateRequest('actor');
+  server.decorateRequest('network');
   server.decorateRequest('authenticationFailure');
   server.addHook('onRequest', (request, reply, done) => {
     void reply.header('X-Request-Id', request.id);
+    request.network = networkOf(request.ip);
     const enter = (actor?: UserActor): void => {
       request.actor = actor;
       request.context = { requestId: request.id, actor };

@@ -5,7 +5,7 @@ import { MomentNow } from '../database/columns';
 @Entity('idempotency_keys')
 @Index('idempotency_keys_created_at', ['createdAt'])
 export class IdempotencyKey {
-  /** The user's id, or `anonymous`. */
+  /** The user's id or, without a token, `address:` and the network that the request came from. */
   @PrimaryColumn('text')
   caller!: string;
 

@@ -9,6 +9,7 @@ const VISIBLE_ASCII = /^[!-~]{1,255}$/;
 export interface IdempotentRequest {
   /** Undefined if the caller gave none: the request is then carried out each time. */
   readonly key: string | undefined;
+  /** The user's id or, without a token, `address:` and the network that the request came from. */
   readonly caller: string;
   readonly method: string;
   /** The route with its parameters filled in: the same, however the caller spelled the path. */
@@ -24,10 +25,10 @@ export interface IdempotentRequest {
 export const Idempotency = createParamDecorator((_: unknown, context: ExecutionContext): IdempotentRequest => {
   const http = context.switchToHttp();
   const request = http.getRequest<FastifyRequest>();
-  const { headers, actor, method, body, raw } = request;
+  const { headers, actor, network, method, body, raw } = request;
   return {
     key: keyFrom(headers['idempotency-key']),
-    caller: actor?.id ?? 'anonymous',
+    caller: actor?.id ?? `address:${network}`,
     method,
     path: pathOfRoute(request),
     body,
