@@ -1,18 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform, Type } from 'class-transformer';
-import {
-  ArrayMaxSize,
-  ArrayMinSize,
-  IsArray,
-  IsIn,
-  IsObject,
-  IsUUID,
-  ValidateIf,
-  ValidateNested,
-} from 'class-validator';
+import { IsIn, IsUUID, ValidateIf } from 'class-validator';
 import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
 import { DateRangeQuery } from '../platform/http/date-range';
-import { IsAbsentWith, IsMoney, IsRangeEnd, IsText, Optional } from '../platform/http/validators';
+import { IsAbsentWith, IsListOf, IsMoney, IsRangeEnd, IsText, Optional, QueryList } from '../platform/http/validators';
 import { isMoney, lineTotal, toCents } from '../platform/money';
 import type { Order, OrderItem, OrderStatusChange } from './order.entity';
 import { allowedFrom, ORDER_STATUSES, type OrderStatus } from './order-state';
@@ -46,12 +36,7 @@ export class CreateOrderBody {
     description: 'Reserved in the same transaction: all of them or none.',
   })
   @Optional()
-  @IsArray()
-  @ArrayMinSize(1)
-  @ArrayMaxSize(MAX_LINES)
-  @IsObject({ each: true })
-  @ValidateNested({ each: true })
-  @Type(() => LineBody)
+  @IsListOf(() => LineBody, { max: MAX_LINES })
   items?: LineBody[];
 }
 
@@ -75,17 +60,10 @@ export class OrdersQuery extends DateRangeQuery {
   @ApiPropertyOptional({
     type: 'string',
     example: 'confirmed,processing',
-    description: `One or several, comma-separated: ${ORDER_STATUSES.join(', ')}.`,
+    description: `One or several, comma-separated (or given again): ${ORDER_STATUSES.join(', ')}. Each counts once.`,
   })
-  @Transform(({ value }: { value: unknown }) =>
-    typeof value === 'string' ? [...new Set(value.split(','))].sort() : value,
-  )
   @Optional()
-  @IsArray({ message: 'status must be one status or several, comma-separated' })
-  @IsIn(ORDER_STATUSES, {
-    each: true,
-    message: `status must be one or several, comma-separated, of ${ORDER_STATUSES.join(', ')}`,
-  })
+  @QueryList(ORDER_STATUSES)
   status?: OrderStatus[];
 
   @ApiPropertyOptional({ type: 'string', example: '100.00', description: 'Inclusive; not above `max_total`.' })

@@ -37,17 +37,6 @@ describe('Hostile input', () => {
   );
 
   it.each([
-    ['lists', `{"items":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
-    ['objects', `{"items":${'{"items":'.repeat(20_000)}1${'}'.repeat(20_000)}}`],
-    ['lists in an unknown field', `{"x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
-  ])('is refused when it nests %s without end', async (_, body) => {
-    expect((await test.admin.post('/api/reservations', body, JSON_TYPE)).body).toMatchObject({
-      status: 400,
-      code: 'validation_failed',
-    });
-  });
-
-  it.each([
     ['NUL', '\\u0000'],
     ['a control character', '\\u0007'],
     ['half a surrogate pair', '\\ud800'],
@@ -107,9 +96,9 @@ describe('Hostile input', () => {
     expect(body.errors).toEqual([{ field: 'id', message: 'id must be a UUID' }]);
   });
 
-  it('is named by its whole path, also within a field without a name', async () => {
+  it('is refused as a field without a name, and nothing looks into it', async () => {
     const body = { email: 'a', password: 'a', '': { toString: 1 }, prototype: {} };
-    expect(fieldsOf(await test.anonymous.post('/api/auth/login', body)).sort()).toEqual(['', '.toString', 'prototype']);
+    expect(fieldsOf(await test.anonymous.post('/api/auth/login', body))).toEqual(['', 'prototype']);
   });
 
   it('is refused when it is not UTF-8, instead of being changed on its way', async () => {

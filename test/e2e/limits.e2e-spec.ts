@@ -65,29 +65,64 @@ describe('A connection on which the database does not answer', () => {
 });
 
 describe('A body', () => {
-  it('with 80 000 elements in a list is refused for the list alone', async () => {
-    const { status, body } = await test.admin.post(
-      '/api/reservations',
-      `{"items":[${'0,'.repeat(79_999)}0]}`,
-      JSON_TYPE,
+  it('may have 96 KiB and not one byte more', async () => {
+    const bodyOf = (bytes: number): string => JSON.stringify({ x: 'x'.repeat(bytes - 8) });
+    expect((await test.admin.post('/api/products', bodyOf(96 * 1024), JSON_TYPE)).body.code).toBe('validation_failed');
+    expect((await test.admin.post('/api/products', bodyOf(96 * 1024 + 1), JSON_TYPE)).body.code).toBe(
+      'payload_too_large',
     );
-    expect([status, body.code]).toEqual([400, 'validation_failed']);
-    expect(body.errors).toEqual([{ field: 'items', message: 'items must contain no more than 100 elements' }]);
+  });
+
+  /** Each unit of UTF-16 takes six bytes. */
+  const escaped = (text: string): string =>
+    `"${text.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+
+  it('has room for the longest product, however it is escaped', async () => {
+    // Three units of UTF-16 each, and counted as one character.
+    const longest = (length: number): string => escaped('\u{1f170}\ufe0f'.repeat(length));
+    const texts = `"sku": ${longest(64)}, "name": ${longest(200)}, "description": ${longest(5000)}`;
+    const others = { price: '999999999999.99', currency: 'EUR', low_stock_threshold: 1e9, initial_stock: 1e9 };
+    const product = `{${texts}, ${JSON.stringify(others).slice(1)}`;
+    const reply = await test.admin.post('/api/products', product, JSON_TYPE);
+    expect([reply.status, [...dataOf(reply).description].length]).toEqual([201, 10_000]);
+  });
+
+  it('has room for a hundred lines, however they are escaped', async () => {
+    const { id } = await aProduct(test, { initial_stock: 0 });
+    const { id: warehouse } = dataOf(await test.admin.get('/api/warehouses'))[0];
+    const line = `{${escaped('product_id')}:${escaped(id)},${escaped('quantity')}:1000000,${escaped('warehouse_id')}:${escaped(warehouse)}}`;
+    const body = `{${escaped('items')}:[${Array<string>(100).fill(line).join(',')}],${escaped('ttl_seconds')}:600}`;
+    expect((await test.admin.post('/api/reservations', body, JSON_TYPE)).body.code).toBe('insufficient_stock');
+  });
+
+  const many = { field: 'body', message: 'body must not have more than 1000 values' };
+  const deep = { field: 'body', message: 'body must not be nested more than 10 levels deep' };
+  it.each([
+    ['40 000 elements in a list', `{"items":[${'0,'.repeat(39_999)}0]}`, many],
+    ['a hundred lists of a hundred elements', `{"items":[${`[${'0,'.repeat(99)}0],`.repeat(100)}0]}`, many],
+    ['9 000 fields', `{${Array.from({ length: 9000 }, (_, index) => `"${index.toString(36)}":0`).join()}}`, many],
+    ['one field 7 000 times', `{${'"quantity":1,'.repeat(6999)}"quantity":1}`, many],
+    ['lists without end', `{"items":${'['.repeat(45_000)}${']'.repeat(45_000)}}`, deep],
+    ['objects without end', `{"items":${'{"items":'.repeat(9000)}1${'}'.repeat(9000)}}`, deep],
+    ['lists without end in an unknown field', `{"x":${'['.repeat(45_000)}${']'.repeat(45_000)}}`, deep],
+  ])('with %s is refused before it is read', async (_, text, error) => {
+    const { status, body } = await test.admin.post('/api/reservations', text, JSON_TYPE);
+    expect([status, body.code, body.errors]).toEqual([400, 'validation_failed', [error]]);
   });
 
   async function expectFewErrors(path: string): Promise<void> {
-    const fields = Object.fromEntries(Array.from({ length: 8000 }, (_, index) => [`unknown_${index}`, index]));
+    const fields = Object.fromEntries(Array.from({ length: 900 }, (_, index) => [`unknown_${index}`, index]));
     const { status, body }: Reply = await test.admin.post(path, fields);
     expect([status, body.code]).toEqual([400, 'validation_failed']);
     expect(body.errors.length).toBeGreaterThan(0);
     expect(body.errors.length).toBeLessThanOrEqual(200);
   }
 
-  it('with thousands of unknown fields is told of no more than 200', async () => {
+  it('with hundreds of unknown fields is told of no more than 200', async () => {
     await expectFewErrors('/api/products');
   });
 
-  it('with thousands of fields where none is taken is told of no more than 200', async () => {
+  it('with hundreds of fields where none is taken is told of no more than 200', async () => {
     const { id } = await aReservation(test.admin, (await aProduct(test)).id);
     await expectFewErrors(`/api/reservations/${id}/cancel`);
   });

@@ -77,6 +77,7 @@ describe('The list of orders', () => {
       ['status=cancelled', 15, ({ status }) => status === 'cancelled'],
       ['status=shipped,pending', 30, ({ status }) => ['pending', 'shipped'].includes(status)],
       ['status=pending&status=shipped', 30, ({ status }) => ['pending', 'shipped'].includes(status)],
+      ['status=pending&status=pending&status=shipped,pending', 30, ({ status }) => /pending|shipped/.test(status)],
       [`status=${STATUSES.join(',')}`, 90, () => true],
       [`start_date=${DAY}`, 72, ({ at }) => at >= MOMENTS[1]!],
       [`end_date=${DAY}`, 72, ({ at }) => at <= MOMENTS[3]!],

@@ -1,17 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Type } from 'class-transformer';
-import {
-  ArrayMaxSize,
-  ArrayMinSize,
-  IsArray,
-  IsIn,
-  IsObject,
-  IsUUID,
-  ValidateIf,
-  ValidateNested,
-} from 'class-validator';
+import { IsIn, IsUUID, ValidateIf } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
-import { IsAbsentWith, IsWholeNumber, Optional } from '../../platform/http/validators';
+import { IsAbsentWith, IsListOf, IsWholeNumber, Optional } from '../../platform/http/validators';
 import { LineBody, MAX_LINES, QUANTITY, QUANTITY_DOCS, WAREHOUSE_DOCS } from './reservation-line.dto';
 import { RESERVATION_STATUSES, type ReservationStatus, type ReservationView } from './reservation.entity';
 
@@ -42,13 +32,7 @@ export class CreateReservationBody {
     description: 'All of them or none. Lines of one product are added up.',
   })
   @Optional()
-  @IsArray()
-  @ArrayMinSize(1)
-  @ArrayMaxSize(MAX_LINES)
-  // An array in the array would pass as a line without fields.
-  @IsObject({ each: true })
-  @ValidateNested({ each: true })
-  @Type(() => LineBody)
+  @IsListOf(() => LineBody, { max: MAX_LINES })
   items?: LineBody[];
 
   @ApiPropertyOptional({

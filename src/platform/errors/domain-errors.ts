@@ -22,7 +22,7 @@ export interface FieldError {
 }
 
 /** A body of thousands of wrong fields is not worth an answer of megabytes. */
-const MAX_FIELD_ERRORS = 200;
+export const MAX_FIELD_ERRORS = 200;
 
 export class ValidationFailed extends DomainError {
   readonly code = 'validation_failed';

@@ -3,7 +3,8 @@ import { ROUTE_ARGS_METADATA } from '@nestjs/common/constants';
 import { RouteParamtypes } from '@nestjs/common/enums/route-paramtypes.enum';
 import type { FastifyRequest } from 'fastify';
 import { type FieldError, ValidationFailed } from '../errors/domain-errors';
-import { isObject, unknownField } from './validation.pipe';
+import { unknownField } from './known-fields';
+import { isObject } from './validation.pipe';
 
 type Handler = ReturnType<ExecutionContext['getHandler']>;
 

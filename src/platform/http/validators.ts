@@ -1,19 +1,26 @@
-import { applyDecorators } from '@nestjs/common';
-import { Transform } from 'class-transformer';
+import { applyDecorators, type Type as Class } from '@nestjs/common';
+import { Transform, Type } from 'class-transformer';
 import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  isEmail,
+  IsIn,
+  IsInt,
+  IsObject,
+  IsString,
   Matches,
+  Max,
   MaxLength,
+  Min,
   MinLength,
   ValidateBy,
   ValidateIf,
-  IsBoolean,
-  IsInt,
-  IsString,
-  Max,
-  Min,
-  isEmail,
+  ValidateNested,
 } from 'class-validator';
 import { isMoney, toCents } from '../money';
+import { MarkField } from './known-fields';
 
 /** The field may be left out. Null does not count as left out: it is refused, so that nothing is silently ignored. */
 export function Optional(): PropertyDecorator {
@@ -66,6 +73,23 @@ export function QueryBoolean(): PropertyDecorator {
   const asBoolean = ({ value }: { value: unknown }): unknown =>
     value === 'true' ? true : value === 'false' ? false : value;
   return applyDecorators(Transform(asBoolean), IsBoolean({ message: '$property must be true or false' }));
+}
+
+/** One of these values or several, comma-separated or given again and again; becomes a sorted list with each once. */
+export function QueryList(values: readonly string[]): PropertyDecorator {
+  const asList = ({ value }: { value: string | string[] | undefined }): string[] | undefined =>
+    value === undefined ? undefined : [...new Set([value].flat().flatMap((text) => text.split(',')))].sort();
+  const message = `$property must be one or several, comma-separated, of ${values.join(', ')}`;
+  return applyDecorators(MarkField({ isRepeatable: true }), Transform(asList), IsIn(values, { each: true, message }));
+}
+
+/** One to `max` objects of a class. */
+export function IsListOf(type: () => Class<object>, { max }: { max: number }): PropertyDecorator {
+  return applyDecorators(
+    ...[MarkField({ type }), Type(type), IsArray(), ArrayMinSize(1), ArrayMaxSize(max)],
+    // A list in the list would pass as an object without fields.
+    ...[IsObject({ each: true }), ValidateNested({ each: true })],
+  );
 }
 
 /** An amount of money, 0 or more, as a decimal string or a JSON number with at most two places; becomes a string. */
