@@ -7,8 +7,8 @@ import { commitWith } from '../platform/database/transaction-runner';
 import type { Tx } from '../platform/database/tx';
 import { Answer } from '../platform/http/answer';
 import { Order, OrderItem } from './order.entity';
-import { type OrderResponse, toOrderResponse } from './orders.dto';
-import type { WholeOrder } from './orders.query';
+import type { OrderResponse } from './orders.dto';
+import { answerOrder, type WholeOrder } from './orders.query';
 
 /** How orders begin: pending, each from a hold that belongs to it. */
 @Injectable()
@@ -16,9 +16,10 @@ export class NewOrders implements HoldSequel {
   constructor(private readonly audit: AuditService) {}
 
   write(tx: Tx, holds: readonly MadeHold[]): Answer<OrderResponse>[] {
-    return this.make(tx, holds).map(({ order, items }) => {
-      const location = `/api/orders/${order.id}`;
-      return new Answer(toOrderResponse(order, items), { location, version: order.version });
+    return this.make(tx, holds).map(({ order, items }, index) => {
+      const { expiresAt } = holds[index]!.reservation;
+      const { data, extras } = answerOrder({ ...order, items, expiresAt });
+      return new Answer(data, { ...extras, location: `/api/orders/${order.id}` });
     });
   }
 

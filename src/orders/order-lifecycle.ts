@@ -32,9 +32,13 @@ export interface Move extends Step {
   readonly stock: StockEffect;
 }
 
+interface TakenStep extends Step {
+  readonly at: Date;
+}
+
 const WRITE_STATUSES = `
-  UPDATE orders SET status = moved.status, version = orders.version + 1, updated_at = $3
-  FROM unnest($1::uuid[], $2::text[]) AS moved (id, status) WHERE orders.id = moved.id`;
+  UPDATE orders SET status = moved.status, version = orders.version + 1, updated_at = moved.at
+  FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS moved (id, status, at) WHERE orders.id = moved.id`;
 
 /** The steps of orders through their states, many at a time, inside a transaction that the caller opened. */
 @Injectable()
@@ -67,7 +71,8 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     const judgement = await this.endings.lockAndJudgeAllTx(tx, wishes, options);
     this.endings.fulfil(tx, judgement);
     const going = moves.filter(({ order }) => !judgement.refused.has(order.reservationId));
-    return { moved: this.write(tx, going, judgement.now), refused: judgement.refused };
+    const taken = going.map((move) => ({ ...move, at: judgement.now }));
+    return { moved: this.write(tx, taken), refused: judgement.refused };
   }
 
   /**
@@ -78,24 +83,23 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
     orders.forEach(({ order }) => assertTransition(order.status, 'confirmed'));
     return this.write(
       tx,
-      orders.map((one) => ({ ...one, to: 'confirmed', reason: null })),
-      now,
+      orders.map((one) => ({ ...one, to: 'confirmed', reason: null, at: now })),
     );
   }
 
   async lockOrdersTx(tx: Tx, orderIds: string[], options: LockOptions): Promise<LockedOrders> {
     const locked = new Map((await lockOrders(tx, orderIds, options)).map((order) => [order.id, order]));
-    const cancel: LockedOrders['cancel'] = (ended, reason, now) => {
-      const steps = ended.flatMap(({ of: { orderId }, cause }): Step[] => {
+    const cancel: LockedOrders['cancel'] = (ended, reason) => {
+      const steps = ended.flatMap(({ of: { orderId }, at, cause }): TakenStep[] => {
         const order = orderId === null ? undefined : locked.get(orderId);
-        return order?.status === 'pending' ? [{ order, to: 'cancelled', reason, cause }] : [];
+        return order?.status === 'pending' ? [{ order, to: 'cancelled', reason, at, cause }] : [];
       });
-      this.write(tx, steps, now);
+      this.write(tx, steps);
     };
     return { ids: new Set(locked.keys()), cancel };
   }
 
-  private write(tx: Tx, steps: readonly Step[], now: Date): Order[] {
+  private write(tx: Tx, steps: readonly TakenStep[]): Order[] {
     if (steps.length === 0) {
       return [];
     }
@@ -111,10 +115,14 @@ export class OrderLifecycle implements ReservationExpiryListener, OnModuleInit {
       cause,
     }));
     commitWith(tx, [
-      tx.query(WRITE_STATUSES, [steps.map(({ order }) => order.id), steps.map(({ to }) => to), now]),
+      tx.query(WRITE_STATUSES, [
+        steps.map(({ order }) => order.id),
+        steps.map(({ to }) => to),
+        steps.map(({ at }) => at),
+      ]),
       insertRows(tx, rowsOf(OrderStatusChange, changes)),
       this.audit.recordTx(tx, ...entries),
     ]);
-    return steps.map(({ order, to }) => ({ ...order, status: to, version: order.version + 1, updatedAt: now }));
+    return steps.map(({ order, to, at }) => ({ ...order, status: to, version: order.version + 1, updatedAt: at }));
   }
 }

@@ -4,9 +4,10 @@ import { prepared } from '../platform/database/prepared';
 import type { Position } from '../platform/http/cursor';
 import { boundsOf } from '../platform/http/date-range';
 import { DEFAULT_PAGE_SIZE } from '../platform/http/page';
-import type { Order, OrderItem } from './order.entity';
+import type { OrderView } from './order.entity';
 import { ORDER_STATUSES } from './order-state';
 import type { OrderSort, OrdersQuery } from './orders.dto';
+import { ORDER_VIEW } from './orders.query';
 
 type Column = 'created_at' | 'total_amount';
 
@@ -33,14 +34,6 @@ const MANY = 10_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
-const COLUMNS = `id, user_id AS "userId", status, total_amount AS "totalAmount", currency, reservation_id AS "reservationId",
-    version, created_at AS "createdAt", updated_at AS "updatedAt", (
-      SELECT coalesce(json_agg(json_build_object('productId', product_id, 'warehouseId', warehouse_id, 'sku', sku,
-        'name', name, 'quantity', quantity, 'unitPrice', unit_price::text) ORDER BY product_id, warehouse_id), '[]')
-      FROM order_items WHERE order_id = orders.id) AS items`;
-
-export type ListedOrder = Order & { items: Omit<OrderItem, 'orderId'>[] };
-
 /** A part of a list: at most `count` orders after a position. */
 export interface Part {
   readonly count: number;
@@ -56,11 +49,11 @@ export function findOrders(
   filters: OrderFilters,
   part: Part,
   areMany: boolean,
-): Promise<ListedOrder[]> {
+): Promise<OrderView[]> {
   const { sql, values } = ordersQuery(filters, part);
   // Each length is a statement of its own: other than the usual one, none is asked for often enough to be kept.
   const isKept = areMany && part.count === DEFAULT_PAGE_SIZE + 1;
-  return manager.query<ListedOrder[]>(isKept ? prepared(sql) : sql, values);
+  return manager.query<OrderView[]>(isKept ? prepared(sql) : sql, values);
 }
 
 /** Whether there are many orders, as far as PostgreSQL's statistics know. */
@@ -87,7 +80,7 @@ export function ordersQuery(filters: OrderFilters, { count, after }: Part): Sele
       SELECT page.* FROM unnest(${bind(filters.status ?? ORDER_STATUSES)}::text[]) AS wanted (status)
       ${pageOfStatus(filters, after, { bind, limit })} ORDER BY ${column} ${direction}, id ${direction} ${limit}
     ) AS page
-    CROSS JOIN LATERAL (SELECT ${COLUMNS} FROM orders WHERE id = page.id OFFSET 0) AS listed
+    CROSS JOIN LATERAL (SELECT ${ORDER_VIEW} FROM orders WHERE id = page.id OFFSET 0) AS listed
     ORDER BY page.${column} ${direction}, page.id ${direction}`;
   return { sql, values };
 }

@@ -11,7 +11,7 @@ import {
 /** The contract's arrows, written down once more so that the table in the source has something to be held against. */
 const ARROWS: { from: OrderStatus; to: OrderStatus; roles: string[]; stock: StockEffect }[] = [
   { from: 'pending', to: 'confirmed', roles: ['user', 'admin'], stock: 'commit' },
-  { from: 'pending', to: 'cancelled', roles: ['user', 'admin'], stock: 'release' },
+  { from: 'pending', to: 'cancelled', roles: ['user', 'admin'], stock: 'cancel' },
   { from: 'confirmed', to: 'processing', roles: ['admin'], stock: 'none' },
   { from: 'confirmed', to: 'cancelled', roles: ['user', 'admin'], stock: 'restock' },
   { from: 'processing', to: 'shipped', roles: ['admin'], stock: 'none' },

@@ -5,7 +5,7 @@ export const ORDER_STATUSES = ['pending', 'confirmed', 'processing', 'shipped', 
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 
 /** What a transition does to the stock behind the order. */
-export type StockEffect = 'commit' | 'release' | 'restock' | 'none';
+export type StockEffect = 'commit' | 'cancel' | 'restock' | 'none';
 
 interface Transition {
   readonly roles: readonly Role[];
@@ -17,7 +17,7 @@ const ADMIN: readonly Role[] = ['admin'];
 
 /** The state machine: from each status to those it may go to, who may do it, and what it does to the stock. */
 export const ORDER_TRANSITIONS: Readonly<Record<OrderStatus, Readonly<Partial<Record<OrderStatus, Transition>>>>> = {
-  pending: { confirmed: { roles: EITHER, stock: 'commit' }, cancelled: { roles: EITHER, stock: 'release' } },
+  pending: { confirmed: { roles: EITHER, stock: 'commit' }, cancelled: { roles: EITHER, stock: 'cancel' } },
   confirmed: { processing: { roles: ADMIN, stock: 'none' }, cancelled: { roles: EITHER, stock: 'restock' } },
   processing: { shipped: { roles: ADMIN, stock: 'none' } },
   shipped: { delivered: { roles: ADMIN, stock: 'none' } },
@@ -36,6 +36,11 @@ export function assertTransition(from: OrderStatus, to: OrderStatus): Transition
     throw new InvalidTransition(from, to, allowedFrom(from));
   }
   return transition;
+}
+
+/** A pending order as it reads once its hold is over: already as the sweep will leave it. */
+export function cancelled<T extends { status: OrderStatus; version: number }>(order: T): T {
+  return { ...order, status: 'cancelled', version: order.version + 1 };
 }
 
 /** Whether this status is for other roles to set. One that no arrow leads to is nobody's: there the state machine refuses. */

@@ -38,6 +38,13 @@ export class Order {
   updatedAt!: Date;
 }
 
+/** An order, and what readers want to know of it. */
+export interface OrderView extends Order {
+  readonly items: readonly Omit<OrderItem, 'orderId'>[];
+  /** When its hold ends; null once it is no longer pending. */
+  readonly expiresAt: Date | null;
+}
+
 /** A line of an order, with sku, name and price as they were when it was made. */
 @Entity('order_items')
 @Check('order_items_quantity_positive', 'quantity > 0')

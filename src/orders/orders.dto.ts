@@ -4,7 +4,7 @@ import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.
 import { DateRangeQuery } from '../platform/http/date-range';
 import { IsAbsentWith, IsListOf, IsMoney, IsRangeEnd, IsText, Optional, QueryList } from '../platform/http/validators';
 import { isMoney, lineTotal, toCents } from '../platform/money';
-import type { Order, OrderItem, OrderStatusChange } from './order.entity';
+import type { OrderStatusChange, OrderView } from './order.entity';
 import { allowedFrom, ORDER_STATUSES, type OrderStatus } from './order-state';
 
 const TOTAL = { max: '9999999999999999999999.99' };
@@ -113,7 +113,10 @@ export class OrderResponse {
   @ApiProperty({ format: 'uuid' })
   user_id!: string;
 
-  @ApiProperty({ enum: ORDER_STATUSES })
+  @ApiProperty({
+    enum: ORDER_STATUSES,
+    description: '`cancelled` from the moment `expires_at`; lists and the history have that a moment later.',
+  })
   status!: OrderStatus;
 
   @ApiProperty({ example: '39.80' })
@@ -137,6 +140,14 @@ export class OrderResponse {
 
   @ApiProperty({ type: 'integer', example: 1, description: 'Goes up with every change; for `If-Match`.' })
   version!: number;
+
+  @ApiProperty({
+    type: 'string',
+    format: 'date-time',
+    nullable: true,
+    description: 'When the hold ends and the order is cancelled, if it is still pending then; else null.',
+  })
+  expires_at!: string | null;
 
   @ApiProperty({ format: 'date-time' })
   created_at!: string;
@@ -165,14 +176,14 @@ export class OrderStatusChangeResponse {
   at!: string;
 }
 
-export function toOrderResponse(order: Order, items: readonly Omit<OrderItem, 'orderId'>[]): OrderResponse {
+export function toOrderResponse(order: OrderView): OrderResponse {
   return {
     id: order.id,
     user_id: order.userId,
     status: order.status,
     total_amount: order.totalAmount,
     currency: order.currency,
-    items: items.map((item) => ({
+    items: order.items.map((item) => ({
       product_id: item.productId,
       sku: item.sku,
       name: item.name,
@@ -184,6 +195,7 @@ export function toOrderResponse(order: Order, items: readonly Omit<OrderItem, 'o
     reservation_id: order.reservationId,
     allowed_transitions: allowedFrom(order.status),
     version: order.version,
+    expires_at: order.status === 'pending' && order.expiresAt ? order.expiresAt.toISOString() : null,
     created_at: order.createdAt.toISOString(),
     updated_at: order.updatedAt.toISOString(),
   };

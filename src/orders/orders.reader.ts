@@ -16,7 +16,7 @@ import {
   toOrderStatusChangeResponse,
 } from './orders.dto';
 import { findOrders, findWhetherMany, selectOrders, SORT_ORDERS } from './order-list.query';
-import { answerOrder, assertMayUse, findWholeOrders } from './orders.query';
+import { answerOrder, assertMayUse, findOrder } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -46,20 +46,18 @@ export class OrdersReader {
     );
     this.areMany = areMany;
     const at = (order: Order): Position => positionIn(filters, order);
-    const page = keyset.page(orders, limit, at, (order) => toOrderResponse(order, order.items));
+    const page = keyset.page(orders, limit, at, toOrderResponse);
     return page.withEstimate(estimate, cursor);
   }
 
-  /** @throws NotFound, also for someone else's */
+  /** The order as it reads now, whether the sweep has been there or not. @throws NotFound, also for someone else's */
   async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
-    return this.transactions.read(async (manager) => {
-      const [found] = await findWholeOrders(manager, [id]);
-      assertMayUse(found?.order, id, caller);
-      return answerOrder(found);
-    });
+    const order = await this.transactions.read((manager) => findOrder(manager, id));
+    assertMayUse(order, id, caller);
+    return answerOrder(order);
   }
 
-  /** The status changes, oldest first. @throws NotFound, also for someone else's */
+  /** The status changes, oldest first; the end of a hold is among them when the sweep has written it. @throws NotFound, also for someone else's */
   async history(id: string, caller: UserActor): Promise<Page<OrderStatusChangeResponse>> {
     const changes = await this.transactions.read(async (manager) => {
       assertMayUse(await manager.findOneBy(Order, { id }), id, caller);

@@ -61,7 +61,7 @@ export class ReservationCommits {
     const steps = granted.map(({ of: { orderId }, cause }) => ({ order: whole.get(orderId!)!.order, cause }));
     const confirmed = this.lifecycle.confirmAll(tx, steps, now);
     const answers = confirmed.map((order) => {
-      const { data, extras } = answerOrder({ order, items: whole.get(order.id)!.items });
+      const { data, extras } = answerOrder({ ...order, items: whole.get(order.id)!.items, expiresAt: null });
       return [order.reservationId, new Answer(data, { ...extras, location: `/api/orders/${order.id}` })] as const;
     });
     return verdictsOf(jobs, new Map([...refused, ...judgement.refused]), new Map(answers));

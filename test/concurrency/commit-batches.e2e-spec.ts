@@ -161,7 +161,7 @@ describe('The commits of one batch', () => {
       ...{ id: name === 'ordered' ? order.id : expect.any(String), user_id: owner.userId, status: 'confirmed' },
       ...{ total_amount: price, currency: 'EUR', reservation_id: id, version: 2 },
       items: [{ ...line, quantity, unit_price: '19.90', line_total: price }],
-      allowed_transitions: ['processing', 'cancelled'],
+      ...{ allowed_transitions: ['processing', 'cancelled'], expires_at: null },
       ...{ created_at: expect.stringMatching(/\.\d{3}Z$/), updated_at: expect.stringMatching(/\.\d{3}Z$/) },
     });
     expect(dataOf(await owner.get(`/api/orders/${data.id}`))).toEqual(data);

@@ -44,7 +44,7 @@ const CASES: Record<string, Case> = {
   confirmed: { at: [], to: 'confirmed', answer: '200', moves: ['commit', 0, -1, 'committed'] },
   released: { at: [], to: 'cancelled', answer: '200', reason: 'no', moves: ['release', 1, -1, 'cancelled'] },
   stale: { at: [], to: 'confirmed', ifMatch: '"7"', answer: '412 version_mismatch' },
-  'released too late': { at: [], to: 'cancelled', isOverdue: true, answer: '200', moves: ['expire', 1, -1, 'expired'] },
+  'released too late': { at: [], to: 'cancelled', isOverdue: true, answer: '409 invalid_transition' },
   'confirmed too late': { at: [], to: 'confirmed', isOverdue: true, answer: '409 expired' },
   restocked: { at: ['confirmed'], to: 'cancelled', answer: '200', moves: ['restock', 1, 0, undefined] },
   processing: { at: ['confirmed'], to: 'processing', by: 'admin', answer: '200' },

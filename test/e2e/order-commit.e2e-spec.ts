@@ -49,6 +49,7 @@ describe('A reservation', () => {
           },
         ],
         ...{ reservation_id: reservation.id, allowed_transitions: ['confirmed', 'cancelled'], version: 1 },
+        expires_at: reservation.expires_at,
         ...{ created_at: expect.stringMatching(/\.\d{3}Z$/), updated_at: expect.stringMatching(/\.\d{3}Z$/) },
       });
       const now = dataOf(await user.get(`/api/reservations/${reservation.id}`));

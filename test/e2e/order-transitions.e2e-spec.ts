@@ -7,7 +7,6 @@ import {
   bring,
   dataOf,
   expectReconciled,
-  letTimePass,
   type Order,
   stockOf,
   stockUp,
@@ -83,7 +82,13 @@ describe('The transitions of orders', () => {
     const [request_id, reason, actor] = [randomUUID(), `because ${to}`, `user:${test.admin.userId}`];
     const reply = await test.admin.patch(path, { status: to, reason }, { 'X-Request-Id': request_id });
     expect(reply).toMatchObject({ status: 200, headers: { etag: `"${order.version + 1}"` } });
-    const expected = { ...order, status: to, version: order.version + 1, allowed_transitions: ALLOWED[to] };
+    const expected = {
+      ...order,
+      status: to,
+      version: order.version + 1,
+      allowed_transitions: ALLOWED[to],
+      expires_at: null,
+    };
     expect(reply.body.data).toEqual({ ...expected, updated_at: expect.any(String) });
     expect(await read(`/api/orders/${order.id}`)).toEqual(reply.body.data);
 
@@ -180,46 +185,6 @@ describe('The transitions of orders', () => {
       const { path } = await anOrderThatIs('pending');
       const reply = await test.anonymous.patch(path, { status: 'confirmed' });
       expect(reply).toMatchObject(refused(401, 'unauthenticated'));
-    });
-  });
-
-  describe('of an order whose hold is over', () => {
-    it('refuse to confirm it, and the next sweep cancels it', async () => {
-      const user = test.aUser();
-      const made = await anOrderThatIs('pending', user);
-      const { id, reservation_id } = made.order;
-      await letTimePass(test, reservation_id);
-      const expectAsBefore = await remember(made);
-      const reply = await user.patch(made.path, { status: 'confirmed' });
-      expect(reply).toMatchObject(refused(409, 'reservation_not_active', { reservation_status: 'expired' }));
-      await expectAsBefore();
-
-      await test.sweep();
-      expect(await read(`/api/orders/${id}`)).toMatchObject({
-        status: 'cancelled',
-        version: 2,
-        allowed_transitions: [],
-      });
-      expect(await stockOf(test, made.productId)).toEqual(FREE);
-      const actor = 'system:reservation-expiry';
-      expect(await read(`/api/orders/${id}/history`)).toMatchObject([{ from: 'pending', to: 'cancelled', actor }]);
-      const audit = await read(`/api/audit-logs?object_id=${id}&action=order.status_changed`);
-      expect(audit).toMatchObject([{ actor, old_value: { status: 'pending' }, new_value: { status: 'cancelled' } }]);
-      await expectReconciled(test);
-    });
-
-    it('cancel it, and its hold ends as expired', async () => {
-      const user = test.aUser();
-      const { order, productId, path } = await anOrderThatIs('pending', user);
-      await letTimePass(test, order.reservation_id);
-      expect(await user.patch(path, { status: 'cancelled' })).toMatchObject(done('cancelled'));
-      expect(await read(`/api/reservations/${order.reservation_id}`)).toMatchObject({ status: 'expired' });
-      expect(await stockOf(test, productId)).toEqual(FREE);
-      const audit = await read(`/api/audit-logs?object_id=${order.reservation_id}&action=reservation.expired`);
-      expect(audit).toMatchObject([{ actor: `user:${user.userId}` }]);
-      await test.sweep();
-      expect(await read(`/api/orders/${order.id}/history`)).toHaveLength(1);
-      await expectReconciled(test);
     });
   });
 

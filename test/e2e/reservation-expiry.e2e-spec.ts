@@ -83,13 +83,6 @@ describe('A hold whose time is over', () => {
       expect(await rowCounts(test.database)).toEqual(before);
     });
 
-    it('when the order behind it is to be confirmed', async () => {
-      const user = test.aUser();
-      const order = await anOrder(user, (await aProduct(test)).id);
-      await letTimePass(test, order.reservation_id);
-      expect((await user.patch(`/api/orders/${order.id}/status`, { status: 'confirmed' })).body).toMatchObject(EXPIRED);
-    });
-
     it('when the stock is shown', async () => {
       const product = await aProduct(test);
       await aReservation(test.aUser(), product.id, { quantity: 2 });
@@ -266,19 +259,6 @@ describe('A hold whose time is over', () => {
       available_stock: 6,
       reserved_stock: 0,
     });
-    await expectReconciled(test);
-  });
-
-  it('is still the owner’s to release, by cancelling the order that it belongs to', async () => {
-    const { id: product_id } = await aProduct(test);
-    const user = test.aUser();
-    const order = await anOrder(user, product_id, 10);
-    await letTimePass(test, order.reservation_id);
-    expect(dataOf(await user.patch(`/api/orders/${order.id}/status`, { status: 'cancelled' })).status).toBe(
-      'cancelled',
-    );
-    expect(await storedStatus(order.reservation_id)).toBe('expired');
-    expect(await stockOf(test, product_id)).toEqual({ available: 10, reserved: 0, total: 10 });
     await expectReconciled(test);
   });
 });

@@ -1,7 +1,7 @@
 import { activeWarehouses, allocate } from './allocation';
 import type { Action, ActionOf, Answer, Id, Line, OrderStatus, Reservation } from './state';
 import { refuse, type Turn } from './turn';
-import { isOverdue, orderView, productView, reservationView, stockView, TRANSITIONS } from './wire';
+import { isOverdue, orderView, productView, reservationView, standing, stockView, TRANSITIONS } from './wire';
 
 export const MAX_TTL = 3600;
 const DEFAULT_TTL = 600;
@@ -125,21 +125,23 @@ export const RULES: Rules = {
   },
 
   'change status': (turn, { order: id, to, ifMatch }) => {
-    const order = turn.getOwn(turn.state.orders, id);
+    turn.getOwn(turn.state.orders, id);
+    const order = standing(turn.state, id);
     if (turn.command.by.role === 'user' && ADMINS_ALONE.includes(to)) {
       refuse(403, 'forbidden');
     }
     assertVersion(order.version, ifMatch);
+    if (to === 'confirmed' && isOverdue(turn.state.reservations[order.reservation]!)) {
+      activeHold(turn, order.reservation);
+    }
     const from = order.status;
     if (!TRANSITIONS[from].includes(to)) {
       refuse(409, 'invalid_transition', { from, to, allowed: TRANSITIONS[from] });
     }
     if (to === 'confirmed') {
-      activeHold(turn, order.reservation);
       turn.endHold(order.reservation, 'committed');
     } else if (from === 'pending') {
-      const isOver = isOverdue(turn.state.reservations[order.reservation]!);
-      turn.endHold(order.reservation, isOver ? 'expired' : 'cancelled');
+      turn.endHold(order.reservation, 'cancelled');
     } else if (to === 'cancelled') {
       const why = { reservation: order.reservation, order: id };
       order.items.forEach((item) =>

@@ -1,5 +1,5 @@
 import { inOrder } from './allocation';
-import type { Action, Id, Item, Level, Line, OrderStatus, Reservation, State } from './state';
+import type { Action, Id, Item, Level, Line, Order, OrderStatus, Reservation, State } from './state';
 
 /** How an action is asked for; undefined for what nobody asks for over HTTP. */
 export interface Request {
@@ -108,12 +108,29 @@ export function reservationView(state: State, id: Id): Record<string, unknown> {
   };
 }
 
+/** As an order stands: a pending one whose hold is over is cancelled, whether it was tidied up or not. */
+export function standing({ orders, reservations }: State, id: Id): Order {
+  const order = orders[id]!;
+  const isOver = order.status === 'pending' && isOverdue(reservations[order.reservation]!);
+  return isOver ? { ...order, status: 'cancelled', version: order.version + 1 } : order;
+}
+
 export function orderView(state: State, id: Id): Record<string, unknown> {
-  const { user, items, reservation, status, version } = state.orders[id]!;
+  return viewOf(state, id, standing(state, id));
+}
+
+/** As a list shows it: as it was last written. */
+export function listedOrderView(state: State, id: Id): Record<string, unknown> {
+  return viewOf(state, id, state.orders[id]!);
+}
+
+function viewOf({ reservations }: State, id: Id, order: Order): Record<string, unknown> {
+  const { user, items, reservation, status, version } = order;
   return {
     ...{ id, user_id: user, status, version, reservation_id: reservation, allowed_transitions: TRANSITIONS[status] },
     items: items.map((item) => ({ ...itemView(item), line_total: money(totalOf([item])) })),
     ...{ total_amount: money(totalOf(items)), currency: 'EUR' },
+    expires_at: status === 'pending' ? new Date(reservations[reservation]!.expiresAt).toISOString() : null,
   };
 }
 

@@ -43,7 +43,7 @@ export class ReservationCancels {
     const wishes = locked.map((of) => ({ of, to: 'cancel' as const, cause: causes.get(of.id) }));
     const judgement = await this.endings.judgeAllTx(tx, wishes, options);
     const cancelled = this.endings.fulfil(tx, judgement);
-    orders.cancel(judgement.granted, 'the reservation was cancelled', judgement.now);
+    orders.cancel(judgement.granted, 'the reservation was cancelled');
     const answers = cancelled.map((one) => [one.id, new Answer(toReservationResponse(one))] as const);
     return verdictsOf(jobs, new Map([...refused, ...judgement.refused]), new Map(answers));
   }

@@ -6,7 +6,7 @@ import type { LockOptions } from '../../platform/database/rows.locks';
 import { together } from '../../platform/database/together';
 import { afterCommit, commitWith } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { type DomainError, Overloaded, ReservationNotActive } from '../../platform/errors/domain-errors';
+import { type DomainError, Overloaded } from '../../platform/errors/domain-errors';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
 import type { StockLevel } from '../stock/stock.entity';
@@ -29,17 +29,17 @@ const EFFECTS = {
 const RESTOCKED: Effect = { kind: 'restock', available: 1, reserved: 0 };
 
 const END = `
-  UPDATE reservations SET status = ended.status, order_id = ended.order_id, updated_at = $4
-  FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS ended (id, status, order_id) WHERE reservations.id = ended.id`;
+  UPDATE reservations SET status = ended.status, order_id = ended.order_id, updated_at = ended.at
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS ended (id, status, order_id, at) WHERE reservations.id = ended.id`;
 
 /** What is to become of what a reservation holds or, once it is committed, has sold. */
 export interface Wish<Of = HeldReservation> {
   readonly of: Of;
   /**
-   * `commit`: it is sold. `cancel`, `expire`: it is given back. `release`: the same; if the time of the hold is over, it ends
-   * as expired. `restock`: what was sold goes back into the warehouses that it came from.
+   * `commit`: it is sold. `cancel`, `expire`: it is given back. `restock`: what was sold goes back into the warehouses that
+   * it came from.
    */
-  readonly to: 'commit' | 'cancel' | 'expire' | 'release' | 'restock';
+  readonly to: 'commit' | 'cancel' | 'expire' | 'restock';
   /** Who wants it in which request, if those are not the context's. */
   readonly cause?: Cause;
 }
@@ -47,6 +47,8 @@ export interface Wish<Of = HeldReservation> {
 /** A wish that can be fulfilled, and how the reservation ends by that; undefined if it has ended before. */
 export interface Granted extends Wish {
   readonly ending: Ending | undefined;
+  /** When: now, or, if its time was over, at the end of that. So it reads after the sweep as it did before. */
+  readonly at: Date;
 }
 
 /** Why some wishes cannot be fulfilled, by the ids of the reservations. */
@@ -90,7 +92,7 @@ export class ReservationEndings {
       if (error) {
         refused.set(wish.of.id, error);
       } else {
-        granted.push({ ...wish, ending: endingOf(wish, now) });
+        granted.push({ ...wish, ending: endingOf(wish), at: wish.to === 'expire' ? wish.of.expiresAt : now });
       }
     }
     return { granted, refused, levels: locked.levels, now };
@@ -114,7 +116,7 @@ export class ReservationEndings {
   }
 
   /** Sends all that fulfils the granted wishes, and gives the reservations as they are then. */
-  fulfil(tx: Tx, { granted, levels, now }: Judgement): HeldReservation[] {
+  fulfil(tx: Tx, { granted, levels }: Judgement): HeldReservation[] {
     const ended = granted.flatMap(({ ending, ...wish }) => (ending ? { ...wish, ending } : []));
     const entries = ended.map(({ of: { id, expiresAt, orderId }, ending, cause }) => ({
       action: `reservation.${ending}` as const,
@@ -126,18 +128,18 @@ export class ReservationEndings {
     if (granted.length > 0) {
       commitWith(tx, [
         this.ledger.postTx(tx, levels, granted.flatMap(postingsOf)),
-        ...(ended.length > 0 ? [writeEndings(tx, ended, now)] : []),
+        ...(ended.length > 0 ? [writeEndings(tx, ended)] : []),
         this.audit.recordTx(tx, ...entries),
       ]);
       afterCommit(tx, () => ended.forEach(({ ending }) => this.metrics.reservations.inc({ outcome: ending })));
     }
-    return granted.map(({ of, ending }) => (ending ? { ...of, status: ending, updatedAt: now } : of));
+    return granted.map(({ of, ending, at }) => (ending ? { ...of, status: ending, updatedAt: at } : of));
   }
 }
 
-function writeEndings(tx: Tx, ended: readonly Granted[], now: Date): Promise<unknown> {
+function writeEndings(tx: Tx, ended: readonly Granted[]): Promise<unknown> {
   const [ids, statuses] = [ended.map((one) => one.of.id), ended.map((one) => one.ending)];
-  return tx.query(END, [ids, statuses, ended.map((one) => one.of.orderId), now]);
+  return tx.query(END, [ids, statuses, ended.map((one) => one.of.orderId), ended.map((one) => one.at)]);
 }
 
 function refusalOf({ of: reservation, to }: Wish, now: Date): DomainError | undefined {
@@ -145,14 +147,12 @@ function refusalOf({ of: reservation, to }: Wish, now: Date): DomainError | unde
     case 'commit':
     case 'cancel':
       return inactivityOf(reservation, now);
-    case 'release':
-      return reservation.status === 'active' ? undefined : new ReservationNotActive(reservation.status);
     case 'expire':
     case 'restock':
   }
 }
 
-function endingOf({ of: reservation, to }: Wish, now: Date): Ending | undefined {
+function endingOf({ to }: Wish): Ending | undefined {
   switch (to) {
     case 'commit':
       return 'committed';
@@ -160,8 +160,6 @@ function endingOf({ of: reservation, to }: Wish, now: Date): Ending | undefined 
       return 'cancelled';
     case 'expire':
       return 'expired';
-    case 'release':
-      return reservation.expiresAt <= now ? 'expired' : 'cancelled';
     case 'restock':
   }
 }

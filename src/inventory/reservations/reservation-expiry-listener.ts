@@ -17,11 +17,12 @@ export interface LockedOrders {
   readonly ids: ReadonlySet<string>;
 
   /** Cancels the pending ones among those behind holds that end now: sends that, to be committed with. */
-  cancel(ended: readonly EndedHold[], reason: string, now: Date): void;
+  cancel(ended: readonly EndedHold[], reason: string): void;
 }
 
 export interface EndedHold {
   readonly of: { readonly orderId: string | null };
+  readonly at: Date;
   /** Who ends it in which request, if those are not the context's. */
   readonly cause?: Cause;
 }

@@ -175,7 +175,7 @@ export class ReservationExpiry {
       const wishes = withItems(ours, items).map((of) => ({ of, to: 'expire' as const }));
       const judgement = await this.endings.judgeAllTx(tx, wishes, { skipLocked: false });
       this.endings.fulfil(tx, judgement);
-      orders.cancel(judgement.granted, 'the reservation expired', judgement.now);
+      orders.cancel(judgement.granted, 'the reservation expired');
     }
     return ours.length;
   }

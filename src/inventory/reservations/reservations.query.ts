@@ -6,13 +6,14 @@ import type { Position } from '../../platform/http/cursor';
 import { type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
 import type { HeldItem, Reservation, ReservationView } from './reservation.entity';
 
-/** A hold whose time is over reads as expired at once, whether the sweep has seen it or not. */
+const IS_OVER = `reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()`;
+
+/** A hold whose time is over reads as expired at once, and as the sweep will write it. */
 const VIEW = `
-  SELECT reservation.id, reservation.user_id AS "userId",
-    CASE WHEN reservation.status = 'active' AND reservation.expires_at <= statement_timestamp() THEN 'expired'
-      ELSE reservation.status END AS status,
-    reservation.total_amount AS "totalAmount", reservation.currency, reservation.order_id AS "orderId",
-    reservation.expires_at AS "expiresAt", reservation.created_at AS "createdAt", reservation.updated_at AS "updatedAt"
+  SELECT reservation.id, reservation.user_id AS "userId", reservation.total_amount AS "totalAmount", reservation.currency,
+    CASE WHEN ${IS_OVER} THEN 'expired' ELSE reservation.status END AS status,
+    reservation.order_id AS "orderId", reservation.expires_at AS "expiresAt", reservation.created_at AS "createdAt",
+    CASE WHEN ${IS_OVER} THEN reservation.expires_at ELSE reservation.updated_at END AS "updatedAt"
   FROM reservations AS reservation`;
 
 const ITEMS = `
