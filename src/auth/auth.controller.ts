@@ -18,7 +18,7 @@ export class AuthController {
   @ApiOperation({
     summary: 'Register a user',
     description:
-      'An Idempotency-Key of a caller without a token counts for the address that it comes from; IPv6 has one for each /64.',
+      'Limited by address, together with logging in. Without a token, an Idempotency-Key counts for the address as well. Of IPv6, a /64 is one address.',
   })
   @ApiData(UserResponse, 'The user, with the role `user`.', 201)
   @ApiProblems('duplicate')
@@ -32,7 +32,8 @@ export class AuthController {
   @Public()
   @ApiOperation({
     summary: 'Get a token for email and password',
-    description: 'Changes nothing, so it keeps no Idempotency-Key: every log-in makes a new token. Limited by address.',
+    description:
+      'Changes nothing, so it keeps no Idempotency-Key: every log-in makes a new token. Limited by address, together with registering.',
   })
   @ApiData(TokenResponse, 'A token.')
   @ApiProblems('unauthenticated')

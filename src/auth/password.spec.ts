@@ -1,8 +1,13 @@
-import { hash } from '@node-rs/argon2';
+import { hash, verify } from '@node-rs/argon2';
 import { Overloaded } from '../platform/errors/domain-errors';
 import { hashPassword, isPassword } from './password';
 
 jest.mock('@node-rs/argon2', () => ({ hash: jest.fn(async () => 'hash'), verify: jest.fn(async () => true) }));
+
+const PASSWORD = 'correct horse battery';
+const register = (): Promise<unknown> => hashPassword(PASSWORD);
+const logIn = (): Promise<unknown> => isPassword(PASSWORD, 'hash');
+const times = <T>(length: number, work: () => T): T[] => Array.from({ length }, work);
 
 describe('Passwords', () => {
   /** Hashes that have begun, each of which the test ends. */
@@ -10,6 +15,7 @@ describe('Passwords', () => {
   beforeEach(() => {
     begun.length = 0;
     jest.mocked(hash).mockImplementation(() => new Promise((resolve) => begun.push(() => resolve('hash'))));
+    jest.mocked(verify).mockImplementation(() => new Promise((resolve) => begun.push(() => resolve(true))));
   });
 
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -21,26 +27,38 @@ describe('Passwords', () => {
     }
   }
 
-  it('are hashed two at a time, however many come', async () => {
-    const hashes = Array.from({ length: 10 }, () => hashPassword('correct horse battery'));
+  it.each([
+    ['made', register, 'hash'],
+    ['checked', logIn, true],
+  ])('are %s one at a time, however many come', async (_, ask, answer) => {
+    const waiting = times(10, ask);
     await turn();
-    expect(begun).toHaveLength(2);
+    expect(begun).toHaveLength(1);
     begun.shift()!();
     await turn();
-    expect(begun).toHaveLength(2);
+    expect(begun).toHaveLength(1);
     await endAll();
-    expect(await Promise.all(hashes)).toEqual(hashes.map(() => 'hash'));
+    expect(await Promise.all(waiting)).toEqual(waiting.map(() => answer));
   });
 
-  it('are refused when a hundred wait already, to be hashed as to be checked, and taken again when fewer do', async () => {
-    const some = (length: number) => Array.from({ length }, () => hashPassword('correct horse battery'));
-    const hashes = some(50);
+  it.each([
+    ['made', register, logIn],
+    ['checked', logIn, register],
+  ])('are refused to be %s when a hundred wait already, and taken when fewer do', async (_, ask, askOtherwise) => {
+    const first = ask();
     await turn();
-    hashes.push(...some(52));
-    await expect(hashPassword('one too many')).rejects.toBeInstanceOf(Overloaded);
-    await expect(isPassword('one too many', 'hash')).rejects.toBeInstanceOf(Overloaded);
+    const outcomes = Promise.allSettled([...times(101, ask), askOtherwise()]);
+    await turn();
+    // What keeps one kind waiting is nothing to the other, which is begun at once.
+    expect(begun).toHaveLength(2);
     await endAll();
-    await Promise.all(hashes);
-    expect(await isPassword('correct horse battery', 'hash')).toBe(true);
+    expect(await first).toBeTruthy();
+    expect((await outcomes).flatMap((outcome, index) => (outcome.status === 'rejected' ? [index] : []))).toEqual([100]);
+    expect((await outcomes)[100]).toMatchObject({ reason: expect.any(Overloaded) });
+
+    const again = ask();
+    await turn();
+    await endAll();
+    await expect(again).resolves.toBeTruthy();
   });
 });

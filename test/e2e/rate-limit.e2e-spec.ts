@@ -23,6 +23,8 @@ async function withLimits(settings: Record<string, string>, work: (test: TestApp
 
 describe('The rate limit', () => {
   const me = (caller: Api) => () => caller.get('/api/orders');
+  const [here, there] = ['203.0.113.7', '203.0.113.8'];
+  const from = (caller: Api, address: string) => () => caller.get('/api/products', { 'X-Forwarded-For': address });
 
   it('counts by user, and without a valid token by address', async () => {
     await withLimits({ RATE_LIMIT_PER_MINUTE: '5' }, async (test) => {
@@ -33,6 +35,23 @@ describe('The rate limit', () => {
       const forged = { Authorization: 'Bearer garbage' };
       expect(await statusesOf(3, () => anonymous.get('/api/products'))).toEqual([200, 200, 200]);
       expect(await statusesOf(3, () => anonymous.get('/api/products', forged))).toEqual([200, 200, 429]);
+    });
+  });
+
+  it('lets all users of an address together ask ten times as often as one', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '2', TRUSTED_PROXIES: '1' }, async (test) => {
+      const ask = (caller: Api, address: string) => () => caller.get('/api/orders', { 'X-Forwarded-For': address });
+      const users = Array.from({ length: 10 }, () => test.aUser());
+      for (const user of users) {
+        // What is refused because of one is not counted for the others.
+        expect(await statusesOf(3, ask(user, here))).toEqual([200, 200, 429]);
+      }
+      const late = test.aUser();
+      const refused = await ask(late, here)();
+      expect([refused.status, refused.body.detail]).toEqual([429, 'More than 20 requests in a minute']);
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+      expect(await statusesOf(1, ask(late, there))).toEqual([200]);
+      expect(await statusesOf(3, from(test.anonymous, here))).toEqual([200, 200, 429]);
     });
   });
 
@@ -91,14 +110,23 @@ describe('The rate limit', () => {
     });
   });
 
-  const [here, there] = ['203.0.113.7', '203.0.113.8'];
-  const from = (caller: Api, forwarded: string) => () => caller.get('/api/products', { 'X-Forwarded-For': forwarded });
-
   it('counts by the address that a trusted proxy names, and believes nothing before it', async () => {
     await withLimits({ RATE_LIMIT_PER_MINUTE: '3', TRUSTED_PROXIES: '1' }, async ({ anonymous }) => {
       expect(await statusesOf(3, from(anonymous, here))).toEqual([200, 200, 200]);
       expect(await statusesOf(4, from(anonymous, there))).toEqual([200, 200, 200, 429]);
       expect(await statusesOf(1, from(anonymous, `198.51.100.1, ${here}`))).toEqual([429]);
+    });
+  });
+
+  it('counts all addresses of an IPv6 /64 as one, and an IPv4 address that is written as IPv6 as itself', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '2', TRUSTED_PROXIES: '1' }, async ({ anonymous }) => {
+      const addresses = ['2001:db8:1:2::7', '2001:db8:1:2:ffff::8', '2001:DB8:1:2::9', '2001:db8:1:3::7'];
+      addresses.push('203.0.113.7', '::ffff:203.0.113.7', '::ffff:cb00:7107', '203.0.113.8');
+      const statuses: number[] = [];
+      for (const address of addresses) {
+        statuses.push((await from(anonymous, address)()).status);
+      }
+      expect(statuses).toEqual([200, 200, 429, 200, 200, 200, 429, 200]);
     });
   });
 
@@ -126,8 +154,20 @@ describe('The limit of log-ins', () => {
       expect(await statusesOf(1, () => test.aUser().post('/api/auth/login/', CREDENTIALS))).toEqual([401]);
       expect(await statusesOf(1, () => anonymous.post('/api/auth/%6Cogin', {}))).toEqual([400]);
       expect((await test.aUser().post('/api/auth/login', CREDENTIALS)).body.code).toBe('rate_limited');
-      expect((await anonymous.post('/api/auth/register', CREDENTIALS)).status).toBe(201);
+      expect((await anonymous.get('/api/products')).status).toBe(200);
       expect((await anonymous.post('/api/auth/login', CREDENTIALS)).status).toBe(429);
+    });
+  });
+
+  it('counts registering as well, for it hashes a password too', async () => {
+    await withLimits({ LOGIN_RATE_LIMIT_PER_MINUTE: '3' }, async (test) => {
+      const { anonymous } = test;
+      expect(await statusesOf(1, () => anonymous.post('/api/auth/register', CREDENTIALS))).toEqual([201]);
+      expect(await statusesOf(1, () => anonymous.post('/api/auth/login', CREDENTIALS))).toEqual([200]);
+      expect(await statusesOf(1, () => test.aUser().post('/api/auth/register/', {}))).toEqual([400]);
+      expect((await anonymous.post('/api/auth/%72egister', CREDENTIALS)).body.code).toBe('rate_limited');
+      expect((await anonymous.post('/api/auth/login', CREDENTIALS)).body.code).toBe('rate_limited');
+      expect((await anonymous.get('/api/auth/login')).status).toBe(405);
     });
   });
 

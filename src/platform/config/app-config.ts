@@ -127,11 +127,13 @@ class Environment {
   @IsString()
   CLEANUP_CRON = DEFAULT_CLEANUP_CRON;
 
+  /** Of a user, or of an address without a token; all users of an address together have ten times as many. */
   @IsInt()
   @Min(0)
   @Max(10_000_000)
   RATE_LIMIT_PER_MINUTE = 6000;
 
+  /** Log-ins and registrations of an address, together. */
   @IsInt()
   @Min(0)
   @Max(10_000_000)

@@ -1,47 +1,61 @@
-import fastifyRateLimit from '@fastify/rate-limit';
+import fastifyRateLimit, { type RateLimitOptions } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { AppConfig } from '../config/app-config';
 import { RateLimited } from '../errors/domain-errors';
 
 const MINUTE_MS = 60_000;
-/** Callers remembered at once; the least recent is forgotten first. */
+/** Callers remembered at once by each limit; the least recent is forgotten first. */
 const REMEMBERED_CALLERS = 20_000;
+/**
+ * All users of one address together may ask so many times as often as one: enough for those who share an address, and
+ * no gain for who registers thousands.
+ */
+const USERS_OF_AN_ADDRESS = 10;
 const UNCOUNTED = /^\/(health|metrics)(\/|$|\?)/;
-const LOGIN = '/api/auth/login';
+/** Where passwords are hashed. */
+const PASSWORD_ROUTES = ['/api/auth/login', '/api/auth/register'];
 
-/** Limits requests a minute, by user or, without a valid token, by address; log-ins on their own, by address. */
+/**
+ * Limits requests a minute by user and, for all users of an address together, by address; without a valid token by
+ * address alone. Logging in and registering have one limit of their own, by address.
+ */
 export async function limitRates(server: FastifyInstance, config: AppConfig): Promise<void> {
   const { rateLimitPerMinute, loginRateLimitPerMinute } = config;
-  if (loginRateLimitPerMinute > 0) {
-    server.addHook('onRoute', (route) => {
-      if (route.url === LOGIN && route.method === 'POST') {
-        route.config = { ...route.config, rateLimit: { max: loginRateLimitPerMinute, keyGenerator: addressOf } };
-      }
-    });
-  }
   await server.register(fastifyRateLimit, {
     global: false,
-    max: rateLimitPerMinute,
     timeWindow: MINUTE_MS,
-    cache: REMEMBERED_CALLERS,
-    keyGenerator: callerOf,
-    allowList: (request) => UNCOUNTED.test(request.url),
-    errorResponseBuilder: (_request, { max, ttl }) => new RateLimited(max, Math.max(1, Math.ceil(ttl / 1000))),
+    errorResponseBuilder: (_request, { max, ttl }) => refusal(max, ttl),
   });
+  const byCaller = server.rateLimit(limit(rateLimitPerMinute, ({ actor, network }) => actor?.id ?? network));
+  const ofUsers = server.createRateLimit(limit(rateLimitPerMinute * USERS_OF_AN_ADDRESS, ({ network }) => network));
+  const ofPasswords = server.rateLimit(limit(loginRateLimitPerMinute, ({ network }) => network));
+
   // For every request, also for those to unknown paths, which the plugin's own limit by route would not see.
-  if (rateLimitPerMinute > 0) {
-    const limit = server.rateLimit();
-    server.addHook('onRequest', function (request, reply) {
-      const hasItsOwn = request.routeOptions.config.rateLimit !== undefined;
-      return hasItsOwn ? Promise.resolve() : limit.call(this, request, reply);
-    });
-  }
+  server.addHook('onRequest', async function (request, reply) {
+    if (UNCOUNTED.test(request.url)) {
+      return;
+    }
+    if (loginRateLimitPerMinute > 0 && isAboutPasswords(request)) {
+      await ofPasswords.call(this, request, reply);
+    } else if (rateLimitPerMinute > 0) {
+      await byCaller.call(this, request, reply);
+      // What a user was refused does not count for the others.
+      const counted = request.actor && (await ofUsers(request));
+      if (counted && !counted.isAllowed && counted.isExceeded) {
+        throw refusal(counted.max, counted.ttl);
+      }
+    }
+  });
 }
 
-function callerOf(request: FastifyRequest): string {
-  return request.actor?.id ?? request.ip;
+function limit(max: number, keyGenerator: (request: FastifyRequest) => string): RateLimitOptions {
+  return { max, keyGenerator, cache: REMEMBERED_CALLERS };
 }
 
-function addressOf(request: FastifyRequest): string {
-  return request.ip;
+function refusal(max: number, ttlMs: number): RateLimited {
+  return new RateLimited(max, Math.max(1, Math.ceil(ttlMs / 1000)));
+}
+
+function isAboutPasswords({ method, routeOptions }: FastifyRequest): boolean {
+  return method === 'POST' && PASSWORD_ROUTES.includes(routeOptions.url ?? '');
 }
