@@ -40,14 +40,14 @@ export class DatabaseProxy {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: URL,
+    private target: URL,
   ) {
     server.on('connection', (client) => {
       if (this.isAway) {
         client.destroy();
         return;
       }
-      const upstream = connect(Number(target.port), target.hostname);
+      const upstream = connect(Number(this.target.port), this.target.hostname);
       const connection = new Connection(client, upstream, (text, sent) => this.fateOf(text, sent));
       this.connections.add(connection);
       client.on('close', () => this.connections.delete(connection));
@@ -80,7 +80,13 @@ export class DatabaseProxy {
   /** Cuts all connections, and takes no new ones until it comes back. */
   goAway(): void {
     this.isAway = true;
-    this.connections.forEach((connection) => connection.cut());
+    this.cutAll();
+  }
+
+  /** Cuts all connections, and leads new ones to another server, as a proxy does that has found another primary. */
+  leadTo(databaseUrl: string): void {
+    this.target = new URL(databaseUrl);
+    this.cutAll();
   }
 
   comeBack(): void {
@@ -90,6 +96,10 @@ export class DatabaseProxy {
   async close(): Promise<void> {
     this.goAway();
     await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private cutAll(): void {
+    this.connections.forEach((connection) => connection.cut());
   }
 
   private fateOf(text: string, sent: string): Met {

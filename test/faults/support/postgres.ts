@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Client } from 'pg';
 import { type Cluster, openCluster, SUPERUSER } from '../../../src/platform/embedded-postgres/cluster';
 import { joinOrLaunch } from '../../../src/platform/embedded-postgres/join';
@@ -20,11 +20,31 @@ export class Postgres {
   ) {}
 
   static async start(settings: Settings = {}): Promise<Postgres> {
-    const folder = await mkdtemp(join(tmpdir(), 'holdfast-faults-'));
-    const cluster = await openCluster(folder);
-    const postgres = new Postgres(folder, cluster, settings, await launch(cluster, settings));
+    const postgres = await Postgres.startIn(await newFolder(), settings);
     await postgres.query(`CREATE DATABASE ${DATABASE}`, [], 'postgres');
     return postgres;
+  }
+
+  /** Two servers: the second is a standby of the first, whose every COMMIT waits until the standby has it on disk. */
+  static async startPair(): Promise<{ primary: Postgres; standby: Postgres }> {
+    const [folder, copy] = [await newFolder(), await newFolder()];
+    // The package has no pg_basebackup; a cluster on which nothing has run yet can simply be copied.
+    const { dir } = await openCluster(folder);
+    await cp(folder, copy, { recursive: true });
+    const primary = await Postgres.startIn(folder);
+    try {
+      const standby = await primary.startStandby(copy, join(copy, relative(folder, dir)));
+      await primary.query(`CREATE DATABASE ${DATABASE}`, [], 'postgres');
+      return { primary, standby };
+    } catch (error) {
+      await primary.end();
+      throw error;
+    }
+  }
+
+  private static async startIn(folder: string, settings: Settings = {}): Promise<Postgres> {
+    const cluster = await openCluster(folder);
+    return new Postgres(folder, cluster, settings, await launch(cluster, settings));
   }
 
   get url(): string {
@@ -80,6 +100,11 @@ export class Postgres {
     signal(await this.processes(), 'SIGCONT');
   }
 
+  /** Makes a standby the primary; returns when it takes changes. */
+  async promote(): Promise<void> {
+    expect(await this.query('SELECT pg_promote() AS done', [], 'postgres')).toEqual([{ done: true }]);
+  }
+
   /** Kills one of the service's sessions; then PostgreSQL ends all others too, and recovers as after a crash. */
   async killSession(): Promise<void> {
     const [session] = await this.query<{ pid: number }>(
@@ -111,6 +136,19 @@ export class Postgres {
     await rm(this.folder, { recursive: true, force: true });
   }
 
+  private async startStandby(folder: string, dir: string): Promise<Postgres> {
+    const { hostname, port, username, password } = new URL(this.url);
+    const primary = `host=${hostname} port=${port} user=${username} password=${password}`;
+    await writeFile(join(dir, 'standby.signal'), '');
+    await appendFile(join(dir, 'postgresql.auto.conf'), `primary_conninfo = '${primary}'\n`);
+    const standby = await Postgres.startIn(folder);
+    await this.query(`ALTER SYSTEM SET synchronous_standby_names = '*'`, [], 'postgres');
+    await this.query('SELECT pg_reload_conf()', [], 'postgres');
+    const find = `SELECT FROM pg_stat_replication WHERE sync_state = 'sync'`;
+    await until(async () => (await this.query(find, [], 'postgres')).length > 0, 'COMMIT waits for the standby');
+    return standby;
+  }
+
   private urlOf(database: string): string {
     return `postgres://${SUPERUSER}:${this.cluster.password}@127.0.0.1:${this.server.port}/${database}`;
   }
@@ -123,6 +161,10 @@ export class Postgres {
     const children = await childrenOf(this.server.pid);
     return (await isServerOf(this.server.pid, this.cluster.dir)) ? [this.server.pid, ...children] : children;
   }
+}
+
+function newFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'holdfast-faults-'));
 }
 
 async function launch(cluster: Cluster, settings: Settings, port?: number): Promise<Server> {
