@@ -1,16 +1,16 @@
+import sql, { raw, type Sql } from 'sql-template-tag';
 import type { EntityManager } from 'typeorm';
-import type { Select } from '../platform/database/estimate';
+import { columnsOf, queryRows, where } from '../platform/database/fragments';
 import type { Position } from '../platform/http/cursor';
 import { boundsOf } from '../platform/http/date-range';
 import { AUDIT_ACTIONS, objectTypeOf } from './audit-action';
-import type { AuditLog } from './audit-log.entity';
+import { AuditLog } from './audit-log.entity';
 import type { AuditQuery } from './audit.dto';
 
 export type AuditFilters = Omit<AuditQuery, 'limit' | 'cursor' | 'count'>;
 
-const COLUMNS = `id, actor, action, object_type AS "objectType", object_id AS "objectId", old_value AS "oldValue",
-    new_value AS "newValue", request_id AS "requestId", created_at AS "createdAt"`;
-const NEWEST_FIRST = 'ORDER BY created_at DESC, id DESC';
+const COLUMNS = columnsOf(AuditLog);
+const NEWEST_FIRST = sql`ORDER BY created_at DESC, id DESC`;
 
 /** At most `count` rows after a position, newest first. One statement. */
 export function findAuditLogs(
@@ -19,8 +19,7 @@ export function findAuditLogs(
   count: number,
   after: Position | undefined,
 ): Promise<AuditLog[]> {
-  const { sql, values } = auditQuery(filters, count, after);
-  return manager.query<AuditLog[]>(sql, values);
+  return queryRows(manager, auditQuery(filters, count, after));
 }
 
 /**
@@ -28,62 +27,59 @@ export function findAuditLogs(
  * and leave out what does not match can mean to read the whole log (the sweep never made an order), and the planner does
  * not see it coming. So each filter has its way, which leaves the planner one index to take.
  */
-export function auditQuery(filters: AuditFilters, count: number, after: Position | undefined): Select {
-  const values: unknown[] = [];
-  const bind = (value: unknown): string => `$${values.push(value)}`;
-  const { actor, action, object_type: type, object_id: object, request_id: request } = filters;
-  const time = timeOf(filters, after, bind);
-  const limit = `LIMIT ${bind(count)}`;
-  const page = (from: string, conditions: readonly string[]): Select => ({
-    sql: `SELECT ${COLUMNS} FROM ${from} ${where(conditions)} ${NEWEST_FIRST} ${limit}`,
-    values,
-  });
+export function auditQuery(filters: AuditFilters, count: number, after: Position | undefined): Sql {
+  const { actor, action, object_type, object_id, request_id } = filters;
+  const time = timeOf(filters, after);
+  const page = (from: Sql, conditions: readonly Sql[]): Sql =>
+    sql`SELECT ${COLUMNS} FROM ${from} ${where(conditions)} ${NEWEST_FIRST} LIMIT ${count}`;
 
-  if (object !== undefined || request !== undefined) {
-    const few = where([...equal({ object_id: object, request_id: request }, bind), ...time.all]);
+  if (object_id !== undefined || request_id !== undefined) {
     // OFFSET 0: what is outside of it is no way to find the rows of an object or a request.
-    const rows = `SELECT * FROM audit_logs ${few} ${NEWEST_FIRST} OFFSET 0`;
-    return page(`(${rows}) AS log`, equal({ actor: actor?.toLowerCase(), action, object_type: type }, bind));
+    const few = sql`
+      SELECT * FROM audit_logs ${where([...equal({ object_id, request_id }), ...time.all])} ${NEWEST_FIRST} OFFSET 0`;
+    return page(sql`(${few}) AS log`, equal({ actor: actor?.toLowerCase(), action, object_type }));
   }
-  if (actor !== undefined || action !== undefined || type !== undefined) {
+  if (actor !== undefined || action !== undefined || object_type !== undefined) {
     const actions = actionsOf(filters);
     const actors = actions.map(() => actor?.toLowerCase());
-    const one = `unnest(${bind(actions)}::text[], ${bind(actors)}::text[]) AS one (wanted, who)`;
-    return page(`${one} CROSS JOIN LATERAL (${newestOfOne(actor !== undefined, time)} ${limit}) AS log`, []);
+    const newest = newestOfOne(actor !== undefined, time);
+    return page(
+      sql`unnest(${actions}::text[], ${actors}::text[]) AS one (wanted, who)
+        CROSS JOIN LATERAL (${newest} LIMIT ${count}) AS log`,
+      [],
+    );
   }
-  return page('audit_logs', time.all);
+  return page(sql`audit_logs`, time.all);
 }
 
 /** All of them in no order, for an estimate. */
-export function selectAuditLogs(filters: AuditFilters): Select {
-  const values: unknown[] = [];
-  const bind = (value: unknown): string => `$${values.push(value)}`;
+export function selectAuditLogs(filters: AuditFilters): Sql {
   const { actor, action, object_type, object_id, request_id } = filters;
-  const given = equal({ actor: actor?.toLowerCase(), action, object_type, object_id, request_id }, bind);
-  return { sql: `SELECT FROM audit_logs ${where([...given, ...timeOf(filters, undefined, bind).all])}`, values };
+  const given = equal({ actor: actor?.toLowerCase(), action, object_type, object_id, request_id });
+  return sql`SELECT FROM audit_logs ${where([...given, ...timeOf(filters, undefined).all])}`;
 }
 
-/** What the filter and the position say of the time, as placeholders. */
+/** What the filter and the position say of the time. */
 interface Time {
-  readonly start?: string;
-  readonly end?: string;
-  readonly after?: { readonly at: string; readonly id: string };
+  readonly start?: Sql;
+  readonly end?: Sql;
+  readonly after?: { readonly at: Sql; readonly id: string };
   /** Which months need to be looked at: only a comparison of the column alone tells that. */
-  readonly months: readonly string[];
-  readonly all: readonly string[];
+  readonly months: readonly Sql[];
+  readonly all: readonly Sql[];
 }
 
-function timeOf(filters: AuditFilters, position: Position | undefined, bind: (value: unknown) => string): Time {
+function timeOf(filters: AuditFilters, position: Position | undefined): Time {
   const bounds = boundsOf(filters);
-  const start = bounds.start && `${bind(bounds.start)}::timestamptz`;
-  const end = bounds.end && `${bind(bounds.end)}::timestamptz`;
-  const after = position && { at: `${bind(position.value)}::timestamptz`, id: bind(position.id) };
+  const start = bounds.start && sql`${bounds.start}::timestamptz`;
+  const end = bounds.end && sql`${bounds.end}::timestamptz`;
+  const after = position && { at: sql`${position.value}::timestamptz`, id: position.id };
   const months = [
-    ...(start ? [`created_at >= ${start}`] : []),
-    ...(end ? [`created_at <= ${end}`] : []),
-    ...(after ? [`created_at <= ${after.at}`] : []),
+    ...(start ? [sql`created_at >= ${start}`] : []),
+    ...(end ? [sql`created_at <= ${end}`] : []),
+    ...(after ? [sql`created_at <= ${after.at}`] : []),
   ];
-  const all = after ? [...months, `(created_at, id) < (${after.at}, ${after.id})`] : months;
+  const all = after ? [...months, sql`(created_at, id) < (${after.at}, ${after.id})`] : months;
   return { start, end, after, months, all };
 }
 
@@ -97,22 +93,18 @@ function actionsOf({ action, object_type: type }: AuditFilters): string[] {
  * instead of these bounds, any index would do that is sorted by time: for an action that is rare, all of the log. And
  * because the planner does not know who it is, it does not take them for few, and sort what it need not read.
  */
-function newestOfOne(isOfActor: boolean, { start, end, after, months }: Time): string {
-  const columns = isOfActor ? 'actor, action' : 'action';
-  const wanted = isOfActor ? 'who, wanted' : 'wanted';
-  const first = start ? `(${columns}, created_at) >= (${wanted}, ${start})` : `(${columns}) >= (${wanted})`;
-  const last = end ? `(${columns}, created_at) <= (${wanted}, ${end})` : `(${columns}) <= (${wanted})`;
-  const next = after && `(${columns}, created_at, id) < (${wanted}, ${after.at}, ${after.id})`;
-  const order = [...columns.split(', '), 'created_at', 'id'].map((column) => `${column} DESC`).join(', ');
-  return `SELECT * FROM audit_logs ${where([first, next ?? last, ...months])} ORDER BY ${order}`;
+function newestOfOne(isOfActor: boolean, { start, end, after, months }: Time): Sql {
+  const [columns, wanted] = isOfActor ? [sql`actor, action`, sql`who, wanted`] : [sql`action`, sql`wanted`];
+  const first = start ? sql`(${columns}, created_at) >= (${wanted}, ${start})` : sql`(${columns}) >= (${wanted})`;
+  const last = end ? sql`(${columns}, created_at) <= (${wanted}, ${end})` : sql`(${columns}) <= (${wanted})`;
+  const next = after && sql`(${columns}, created_at, id) < (${wanted}, ${after.at}, ${after.id})`;
+  const order = isOfActor ? sql`actor DESC, action DESC` : sql`action DESC`;
+  return sql`
+    SELECT * FROM audit_logs ${where([first, next ?? last, ...months])} ORDER BY ${order}, created_at DESC, id DESC`;
 }
 
-function equal(filters: Record<string, string | undefined>, bind: (value: unknown) => string): string[] {
+function equal(filters: Record<string, string | undefined>): Sql[] {
   return Object.entries(filters).flatMap(([column, value]) =>
-    value === undefined ? [] : `${column} = ${bind(value)}`,
+    value === undefined ? [] : sql`${raw(column)} = ${value}`,
   );
-}
-
-function where(conditions: readonly string[]): string {
-  return conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
 }

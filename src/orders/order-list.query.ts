@@ -1,5 +1,6 @@
+import sql, { join, raw, type Sql } from 'sql-template-tag';
 import type { EntityManager } from 'typeorm';
-import type { Select } from '../platform/database/estimate';
+import { where } from '../platform/database/fragments';
 import { prepared } from '../platform/database/prepared';
 import type { Position } from '../platform/http/cursor';
 import { boundsOf } from '../platform/http/date-range';
@@ -50,10 +51,10 @@ export function findOrders(
   part: Part,
   areMany: boolean,
 ): Promise<OrderView[]> {
-  const { sql, values } = ordersQuery(filters, part);
+  const { text, values } = ordersQuery(filters, part);
   // Each length is a statement of its own: other than the usual one, none is asked for often enough to be kept.
   const isKept = areMany && part.count === DEFAULT_PAGE_SIZE + 1;
-  return manager.query<OrderView[]>(isKept ? prepared(sql) : sql, values);
+  return manager.query<OrderView[]>(isKept ? prepared(text) : text, values);
 }
 
 /** Whether there are many orders, as far as PostgreSQL's statistics know. */
@@ -70,33 +71,28 @@ export async function findWhetherMany(manager: EntityManager): Promise<boolean> 
  * looked up. There are few different statements, as a range that is not asked for is one without end, and the limit
  * stands in them: so a plan that is made once, for any values, knows how little it has to read.
  */
-export function ordersQuery(filters: OrderFilters, { count, after }: Part): Select {
-  const values: unknown[] = [];
-  const bind: Bind = (value) => `$${values.push(value)}`;
+export function ordersQuery(filters: OrderFilters, { count, after }: Part): Sql {
   const { column, direction } = SORT_ORDERS[filters.sort];
-  const limit = `LIMIT ${count}`;
-  const sql = `
+  const sortedBy = (by: string): Sql => raw(`ORDER BY ${by} ${direction}, id ${direction} LIMIT ${count}`);
+  return sql`
     SELECT listed.* FROM (
-      SELECT page.* FROM unnest(${bind(filters.status ?? ORDER_STATUSES)}::text[]) AS wanted (status)
-      ${pageOfStatus(filters, after, { bind, limit })} ORDER BY ${column} ${direction}, id ${direction} ${limit}
+      SELECT page.* FROM unnest(${filters.status ?? ORDER_STATUSES}::text[]) AS wanted (status)
+      ${pageOfStatus(filters, after, sortedBy)} ${sortedBy(column)}
     ) AS page
-    CROSS JOIN LATERAL (SELECT ${ORDER_VIEW} FROM orders WHERE id = page.id OFFSET 0) AS listed
-    ORDER BY page.${column} ${direction}, page.id ${direction}`;
-  return { sql, values };
+    CROSS JOIN LATERAL (SELECT ${raw(ORDER_VIEW)} FROM orders WHERE id = page.id OFFSET 0) AS listed
+    ORDER BY ${raw(`page.${column} ${direction}, page.id ${direction}`)}`;
 }
 
 /** All of them in no order, for an estimate. */
-export function selectOrders(filters: OrderFilters): Select {
-  const values: unknown[] = [];
-  const bind: Bind = (value) => `$${values.push(value)}`;
+export function selectOrders(filters: OrderFilters): Sql {
   const ranges = rangesOf(filters);
   const conditions = [
-    ...ownerOf(filters, bind),
-    ...(filters.status ? [`status = ANY(${bind(filters.status)})`] : []),
-    ...within('created_at', ranges.created_at, bind),
-    ...within('total_amount', ranges.total_amount, bind),
+    ...ownerOf(filters),
+    ...(filters.status ? [sql`status = ANY(${filters.status})`] : []),
+    ...within('created_at', ranges.created_at),
+    ...within('total_amount', ranges.total_amount),
   ];
-  return { sql: `SELECT FROM orders WHERE ${conditions.join(' AND ')}`, values };
+  return sql`SELECT FROM orders ${where(conditions)}`;
 }
 
 /**
@@ -105,26 +101,25 @@ export function selectOrders(filters: OrderFilters): Select {
  * hardly ever delivered). So the range is counted first, up to a limit, and one of two ways is taken: the other is not
  * even begun. Which index a way follows is not left to estimates: all else is hidden from the planner.
  */
-function pageOfStatus(filters: OrderFilters, after: Position | undefined, { bind, limit }: Terms): string {
-  const { column, direction } = SORT_ORDERS[filters.sort];
+function pageOfStatus(filters: OrderFilters, after: Position | undefined, sortedBy: (by: string) => Sql): Sql {
+  const { column } = SORT_ORDERS[filters.sort];
   const other = column === 'created_at' ? 'total_amount' : 'created_at';
   const ranges = rangesOf(filters);
-  const owner = ownerOf(filters, bind);
-  const listed = behind(after, ranges[column], SORT_ORDERS[filters.sort], bind);
-  const where = (...conditions: string[]): string =>
-    `FROM orders WHERE ${['status = wanted.status', ...owner, ...conditions].join(' AND ')}`;
-  const pageBy = (sorted: string, ...conditions: string[]): string =>
-    `SELECT id, ${column} ${where(...conditions)} ORDER BY ${sorted} ${direction}, id ${direction} ${limit}`;
+  const listed = behind(after, ranges[column], SORT_ORDERS[filters.sort]);
+  const ofStatus = (...conditions: Sql[]): Sql =>
+    sql`FROM orders ${where([sql`status = wanted.status`, ...ownerOf(filters), ...conditions])}`;
+  const pageBy = (sorted: string, ...conditions: Sql[]): Sql =>
+    sql`SELECT id, ${raw(column)} ${ofStatus(...conditions)} ${sortedBy(sorted)}`;
   if (!ranges[other].isGiven) {
-    return `CROSS JOIN LATERAL (${pageBy(column, ...listed)}) AS page`;
+    return sql`CROSS JOIN LATERAL (${pageBy(column, ...listed)}) AS page`;
   }
-  const inRange = within(other, ranges[other], bind);
-  const few = pageBy(UNINDEXED[column], 'NOT are_many', ...inRange, hidden(listed));
-  const many = pageBy(column, 'are_many', ...listed, hidden(inRange));
-  return `
+  const inRange = within(other, ranges[other]);
+  const few = pageBy(UNINDEXED[column], sql`NOT are_many`, ...inRange, hidden(listed));
+  const many = pageBy(column, sql`are_many`, ...listed, hidden(inRange));
+  return sql`
     CROSS JOIN LATERAL (
-      SELECT count(*) > ${FEW} AS are_many
-      FROM (SELECT ${where(...inRange)} ORDER BY ${other} LIMIT ${FEW + 1}) AS counted
+      SELECT count(*) > ${raw(`${FEW}`)} AS are_many
+      FROM (SELECT ${ofStatus(...inRange)} ORDER BY ${raw(`${other} LIMIT ${FEW + 1}`)}) AS counted
     ) AS range
     CROSS JOIN LATERAL ((${few}) UNION ALL (${many})) AS page`;
 }
@@ -133,15 +128,8 @@ function pageOfStatus(filters: OrderFilters, after: Position | undefined, { bind
 const UNINDEXED: Record<Column, string> = { created_at: `created_at + interval '0'`, total_amount: 'total_amount + 0' };
 
 /** To the planner a CASE is true for every second row, whatever is in it. */
-function hidden(conditions: readonly string[]): string {
-  return `CASE WHEN ${conditions.join(' AND ')} THEN true END`;
-}
-
-type Bind = (value: unknown) => string;
-
-interface Terms {
-  readonly bind: Bind;
-  readonly limit: string;
+function hidden(conditions: readonly Sql[]): Sql {
+  return sql`CASE WHEN ${join(conditions, ' AND ')} THEN true END`;
 }
 
 interface Range {
@@ -160,19 +148,21 @@ function rangeOf(least: unknown, most: unknown): Range {
   return { least: least ?? '-infinity', most: most ?? 'infinity', isGiven };
 }
 
-function ownerOf(filters: OrderFilters, bind: Bind): string[] {
-  return filters.user_id === undefined ? [] : [`user_id = ${bind(filters.user_id)}`];
+function ownerOf(filters: OrderFilters): Sql[] {
+  return filters.user_id === undefined ? [] : [sql`user_id = ${filters.user_id}`];
 }
 
-function within(column: Column, { least, most }: Range, bind: Bind): string[] {
-  return [`${column} >= ${bind(least)}`, `${column} <= ${bind(most)}`];
+function within(column: Column, { least, most }: Range): Sql[] {
+  return [sql`${raw(column)} >= ${least}`, sql`${raw(column)} <= ${most}`];
 }
 
 /** What comes after a position, or from where the range begins, to where it ends. */
-function behind(after: Position | undefined, range: Range, { column, direction }: SortOrder, bind: Bind): string[] {
+function behind(after: Position | undefined, range: Range, { column, direction }: SortOrder): Sql[] {
   const isUp = direction === 'ASC';
   const [first, last] = isUp ? [range.least, range.most] : [range.most, range.least];
   const [value, id] = after ? [after.value, after.id] : [first, isUp ? FIRST_ID : LAST_ID];
-  const position = `(${bind(value)}, ${bind(id)})`;
-  return [`(${column}, id) ${isUp ? '>' : '<'} ${position}`, `${column} ${isUp ? '<=' : '>='} ${bind(last)}`];
+  return [
+    sql`(${raw(column)}, id) ${raw(isUp ? '>' : '<')} (${value}, ${id})`,
+    sql`${raw(column)} ${raw(isUp ? '<=' : '>=')} ${last}`,
+  ];
 }

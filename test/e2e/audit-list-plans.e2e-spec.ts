@@ -1,7 +1,9 @@
+import sql from 'sql-template-tag';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AUDIT_ACTIONS } from '../../src/audit/audit-action';
 import type { AuditLog } from '../../src/audit/audit-log.entity';
 import { type AuditFilters, auditQuery, findAuditLogs } from '../../src/audit/audit.query';
+import { queryRows } from '../../src/platform/database/fragments';
 import type { Position } from '../../src/platform/http/cursor';
 import { partitionsOf } from '../support/audit-months';
 import { createDatabase, type TestDatabase } from '../support/database';
@@ -76,10 +78,9 @@ describe('The plan of a page of the audit log', () => {
   });
 
   const planOf = async (filters: AuditFilters, after?: Position): Promise<Plan> => {
-    const { sql, values } = auditQuery(filters, PAGE + 1, after);
-    const [row] = await manager.query<{ 'QUERY PLAN': [{ Plan: Plan }] }[]>(
-      `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${sql}`,
-      values,
+    const [row] = await queryRows<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      manager,
+      sql`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${auditQuery(filters, PAGE + 1, after)}`,
     );
     return row!['QUERY PLAN'][0].Plan;
   };

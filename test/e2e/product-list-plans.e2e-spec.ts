@@ -141,8 +141,8 @@ describe('The plan of a page', () => {
       for (const query of combinations) {
         const expected = all.filter((one) => matches(query, one));
         for (const after of [undefined, expected[3 * PAGE], expected.at(-5)]) {
-          const [sql, values] = productsQuery(manager, query, after).getQueryAndParameters();
-          const { endToEnd, rows } = await workOf(manager, { sql, values }, TABLES);
+          const [text, values] = productsQuery(manager, query, after).getQueryAndParameters();
+          const { endToEnd, rows } = await workOf(manager, { text, values }, TABLES);
           const [allowed, most] = mayReadAll(query, after) ? [['products'], 2 * PRODUCTS] : [[], mostRowsOf(query)];
           const seen = { query, after, endToEnd: endToEnd.filter((table) => !allowed.includes(table)) };
           expect({ ...seen, tooMany: rows > most && rows }).toEqual({ query, after, endToEnd: [], tooMany: false });
@@ -204,8 +204,8 @@ describe('The plan of a page', () => {
     );
     for (const after of [undefined, far[0]]) {
       const query = movementsQuery(manager, BUSY, PAGE, after);
-      const [sql, values] = query.getQueryAndParameters();
-      expect(await workOf(manager, { sql, values }, ['stock_movements'])).toEqual({ endToEnd: [], rows: PAGE });
+      const [text, values] = query.getQueryAndParameters();
+      expect(await workOf(manager, { text, values }, ['stock_movements'])).toEqual({ endToEnd: [], rows: PAGE });
     }
     const found = await movementsQuery(manager, BUSY, PAGE, far[0]).getMany();
     expect(found.map(({ id }) => id)).toEqual(far.slice(1).map(({ id }) => id));

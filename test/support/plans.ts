@@ -1,6 +1,6 @@
 import { escapeLiteral } from 'pg';
 import type { EntityManager } from 'typeorm';
-import type { Select } from '../../src/platform/database/estimate';
+import type { Sql } from 'sql-template-tag';
 
 interface Node {
   'Node Type': string;
@@ -18,26 +18,27 @@ export interface Work {
   readonly rows: number;
 }
 
+type Statement = Pick<Sql, 'text' | 'values'>;
 type Explained = [{ 'QUERY PLAN': [{ Plan: Node }] }];
 
 /** Carries a statement out and reads its plan; of ways that it has, those that were taken. */
 export async function workOf(
   manager: EntityManager,
-  { sql, values }: Select,
+  { text, values }: Statement,
   tables: readonly string[],
 ): Promise<Work> {
-  return workIn(await manager.query<Explained>(`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${sql}`, values), tables);
+  return workIn(await manager.query<Explained>(`EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${text}`, values), tables);
 }
 
 /** The same with the plan that a prepared statement has: made without knowing the values. */
 export function preparedWorkOf(
   manager: EntityManager,
-  { sql, values }: Select,
+  { text, values }: Statement,
   tables: readonly string[],
 ): Promise<Work> {
   return manager.transaction(async (tx) => {
     await tx.query('SET LOCAL plan_cache_mode = force_generic_plan');
-    await tx.query(`PREPARE page AS ${sql}`);
+    await tx.query(`PREPARE page AS ${text}`);
     const explained = await tx.query<Explained>(
       `EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE page (${values.map(literal).join(', ')})`,
     );

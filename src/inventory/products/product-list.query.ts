@@ -1,5 +1,5 @@
+import sql, { raw, type Sql } from 'sql-template-tag';
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
-import type { Select } from '../../platform/database/estimate';
 import type { Position } from '../../platform/http/cursor';
 import type { ProductsQuery } from './products.dto';
 import { Product } from './product.entity';
@@ -49,16 +49,16 @@ export function productsQuery(
 }
 
 /** All of them in no order, for an estimate: the columns have better statistics than the text that is searched. */
-export function selectProducts({ q, in_stock: inStock, include_inactive: includeInactive }: ProductsQuery): Select {
+export function selectProducts({ q, in_stock: inStock, include_inactive: includeInactive }: ProductsQuery): Sql {
   const listed = includeInactive ? [] : ['is_active'];
   const stated = inStock === undefined ? [] : [inStock ? 'is_in_stock' : 'NOT is_in_stock'];
   if (q === undefined) {
     const from = inStock === undefined ? 'products' : 'product_availability';
-    return { sql: `SELECT FROM ${from} ${where([...listed, ...stated])}`, values: [] };
+    return raw(`SELECT FROM ${from} ${where([...listed, ...stated])}`);
   }
   const among = stated.map((state) => `id IN (SELECT product_id FROM product_availability WHERE ${state})`);
-  const conditions = [...listed, '(sku ILIKE $1 OR name ILIKE $1)', ...among];
-  return { sql: `SELECT FROM products ${where(conditions)}`, values: [patternOf(q)] };
+  const rest = raw(['', ...listed, ...among].join(' AND '));
+  return sql`SELECT FROM products WHERE (sku ILIKE ${patternOf(q)} OR name ILIKE ${patternOf(q)}) ${rest}`;
 }
 
 type Walk = (count: string) => string;

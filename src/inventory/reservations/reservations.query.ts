@@ -1,6 +1,7 @@
+import sql, { empty, raw, type Sql } from 'sql-template-tag';
 import type { EntityManager } from 'typeorm';
 import { groupBy } from '../../platform/group-by';
-import type { Select } from '../../platform/database/estimate';
+import { where } from '../../platform/database/fragments';
 import { together } from '../../platform/database/together';
 import type { Position } from '../../platform/http/cursor';
 import { type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
@@ -51,8 +52,8 @@ export async function findReservations(
   count: number,
   after: Position | undefined,
 ): Promise<ReservationView[]> {
-  const { sql, values } = reservationsQuery(filters, count, after);
-  const rows = await manager.query<Reservation[]>(sql, values);
+  const { text, values } = reservationsQuery(filters, count, after);
+  const rows = await manager.query<Reservation[]>(text, values);
   if (rows.length === 0) {
     return [];
   }
@@ -64,17 +65,19 @@ export async function findReservations(
 }
 
 /** The statement of `findReservations`, but for the items. */
-export function reservationsQuery(filters: ReservationFilters, count: number, after: Position | undefined): Select {
-  const { sql, values } = reservationIdsQuery(filters, count, after);
-  return { sql: `${VIEW} WHERE reservation.id = ANY (ARRAY(${sql})) ORDER BY reservation.id DESC`, values };
+export function reservationsQuery(
+  filters: ReservationFilters,
+  count: number,
+  after: Position | undefined,
+): { text: string; values: unknown[] } {
+  const { sql: ids, values } = reservationIdsQuery(filters, count, after);
+  return { text: `${VIEW} WHERE reservation.id = ANY (ARRAY(${ids})) ORDER BY reservation.id DESC`, values };
 }
 
 /** About all of them, in no order, for an estimate. */
-export function selectReservations({ userId, status, productId }: ReservationFilters): Select {
-  const values: unknown[] = [];
-  const is = (column: string, value: unknown): string[] =>
-    value === undefined ? [] : [`${column} = $${values.push(value)}`];
+export function selectReservations({ userId, status, productId }: ReservationFilters): Sql {
+  const is = (column: string, value: unknown): Sql[] => (value === undefined ? [] : [sql`${raw(column)} = ${value}`]);
   const conditions = [...is('reservations.user_id', userId), ...is('status', status), ...is('product_id', productId)];
-  const items = productId === undefined ? '' : 'JOIN reservation_items ON reservation_id = id';
-  return { sql: `SELECT FROM reservations ${items} WHERE ${['true', ...conditions].join(' AND ')}`, values };
+  const items = productId === undefined ? empty : sql`JOIN reservation_items ON reservation_id = id`;
+  return sql`SELECT FROM reservations ${items} ${where(conditions)}`;
 }

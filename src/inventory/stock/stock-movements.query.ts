@@ -1,5 +1,5 @@
+import sql, { type Sql } from 'sql-template-tag';
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
-import type { Select } from '../../platform/database/estimate';
 import type { Position } from '../../platform/http/cursor';
 import { StockMovement } from './stock.entity';
 
@@ -22,6 +22,6 @@ export function movementsQuery(
 }
 
 /** All of them in no order, for an estimate. */
-export function selectMovements(productId: string): Select {
-  return { sql: 'SELECT FROM stock_movements WHERE product_id = $1', values: [productId] };
+export function selectMovements(productId: string): Sql {
+  return sql`SELECT FROM stock_movements WHERE product_id = ${productId}`;
 }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import sql from 'sql-template-tag';
 import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
@@ -22,7 +23,7 @@ import {
 } from './warehouses.dto';
 
 const UNIQUE_CODE = 'warehouses_code_unique';
-const ALL = { sql: 'SELECT FROM warehouses', values: [] };
+const ALL = sql`SELECT FROM warehouses`;
 
 @Injectable()
 export class WarehousesService {
