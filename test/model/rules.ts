@@ -1,7 +1,16 @@
 import { activeWarehouses, allocate } from './allocation';
-import type { Action, ActionOf, Answer, Id, Line, OrderStatus, Reservation } from './state';
+import type { Action, ActionOf, Answer, Id, Item, Line, OrderStatus, Reservation } from './state';
 import { refuse, type Turn } from './turn';
-import { isOverdue, orderView, productView, reservationView, standing, stockView, TRANSITIONS } from './wire';
+import {
+  isOverdue,
+  orderView,
+  productView,
+  reservationView,
+  shownLevels,
+  standing,
+  stockView,
+  TRANSITIONS,
+} from './wire';
 
 export const MAX_TTL = 3600;
 const DEFAULT_TTL = 600;
@@ -223,6 +232,11 @@ function hold(turn: Turn, { id, lines, ttl = DEFAULT_TTL, order = undefined, pre
   if (shortages.length > 0) {
     turn.short(shortages);
   }
+  // What is shown is what is allocated from.
+  const asShown = allocate({ ...state, levels: shownLevels(state) }, lines).items;
+  const of = (product: Id, all: readonly Item[]): string =>
+    JSON.stringify(all.filter((item) => item.product === product));
+  turn.tidyUp(lines.map(({ product }) => product).filter((product) => of(product, items) !== of(product, asShown)));
   const createdAt = turn.found.at ?? 0;
   const times = { createdAt, expiresAt: createdAt + ttl * 1000, isOver: false };
   state.reservations[id] = { user: command.by.id, items, status: 'active', order: order ?? null, ...times };

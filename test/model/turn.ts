@@ -23,7 +23,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Stock is short, but these holds are over: they have to end before anything can be answered. */
+/** These holds are over, and the answer depends on what they have: they have to end before anything can be answered. */
 export class Overdue extends Error {
   constructor(readonly holds: Id[]) {
     super(holds.join());
@@ -130,14 +130,18 @@ export class Turn {
 
   /** Refuses what stock does not suffice for, unless holds on that stock are over and only have to be tidied up. */
   short(shortages: readonly Shortage[]): never {
-    const products = new Set(shortages.map((shortage) => shortage.product_id));
+    this.tidyUp(shortages.map((shortage) => shortage.product_id));
+    return refuse(409, 'insufficient_stock', { shortages });
+  }
+
+  /** If holds on these products are over, has them end before this is answered. */
+  tidyUp(products: readonly Id[]): void {
     const holds = overdueHolds(this.state).filter((id) =>
-      this.state.reservations[id]!.items.some(({ product }) => products.has(product)),
+      this.state.reservations[id]!.items.some(({ product }) => products.includes(product)),
     );
     if (holds.length > 0) {
       throw new Overdue(holds);
     }
-    return refuse(409, 'insufficient_stock', { shortages });
   }
 
   private signed(row: Row): Row {

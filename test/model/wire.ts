@@ -63,26 +63,29 @@ export const TRANSITIONS: Readonly<Record<OrderStatus, readonly OrderStatus[]>> 
   cancelled: [],
 };
 
-/** As a product is shown: a hold that is over has nothing any more, whether it was tidied up or not. */
 export function productView(state: State, id: Id): Record<string, unknown> {
   const { sku, price, isActive, version } = state.products[id]!;
-  const overdue = overdueHolds(state).flatMap((hold) => state.reservations[hold]!.items);
-  const stocked = inOrder(state.warehouses).filter((warehouse) => state.levels[id]![warehouse]);
-  const levels = stocked.map((warehouse): Level & { warehouse: Id } => {
-    const { available, reserved } = state.levels[id]![warehouse]!;
-    const over = overdue
-      .filter((item) => item.product === id && item.warehouse === warehouse)
-      .reduce((pieces, { quantity }) => pieces + quantity, 0);
-    return { warehouse, available: available + over, reserved: reserved - over };
-  });
-  const total = levels.reduce(
+  const shown = shownLevels(state)[id]!;
+  const stocked = inOrder(state.warehouses).filter((warehouse) => shown[warehouse]);
+  const total = Object.values(shown).reduce(
     (sum, level) => ({ available: sum.available + level.available, reserved: sum.reserved + level.reserved }),
     { available: 0, reserved: 0 },
   );
   return {
     ...{ id, sku, price: money(price), is_active: isActive, version, ...stockView(total) },
-    stock_levels: levels.map(({ warehouse, ...level }) => ({ warehouse_id: warehouse, ...stockView(level) })),
+    stock_levels: stocked.map((warehouse) => ({ warehouse_id: warehouse, ...stockView(shown[warehouse]!) })),
   };
+}
+
+/** Levels as they are shown: a hold that is over has nothing any more, whether it was tidied up or not. */
+export function shownLevels(state: State): State['levels'] {
+  const levels = structuredClone(state.levels);
+  for (const { product, warehouse, quantity } of overdueHolds(state).flatMap((id) => state.reservations[id]!.items)) {
+    const level = levels[product]![warehouse]!;
+    level.available += quantity;
+    level.reserved -= quantity;
+  }
+  return levels;
 }
 
 export function stockView({ available, reserved }: Level): Record<string, number> {

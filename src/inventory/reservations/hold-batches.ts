@@ -14,17 +14,17 @@ import {
 import { orInProgress } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Metrics } from '../../platform/metrics/metrics';
+import type { StockLevel } from '../stock/stock.entity';
 import { keyOf, type LevelKey, type LockedLevels, lockLevelsOf } from '../stock/stock.locks';
-import { assertNoneOverdue, decide, judgeAtSight, shortageOf } from './hold-decision';
+import { assertNoneOverdue, type Decision, decide, judgeAtSight, shortageOf } from './hold-decision';
 import { type HoldJob, type HoldVerdict, productsOf } from './hold-job';
 import { HoldWriter } from './hold-writer';
-import { findLevels } from './overdue';
+import { DisplacedByOverdue, findLevels, type Reclaims } from './overdue';
 import { type Assortment, Shelf } from './shelf';
 import { lookAt, type Sight } from './sight';
 
 export interface HoldMode extends BatchMode {
-  /** Whether a job that lacks what overdue holds may have ends the batch, so that they are expired first. */
-  readonly countsOverdue: boolean;
+  readonly reclaims: Reclaims;
 }
 
 /** Some jobs for which a transaction is opened. */
@@ -55,7 +55,7 @@ export class HoldBatches {
     return this.keys.keyed(request);
   }
 
-  /** @throws ShortByOverdue if `mode` lets overdue holds count and a job needs them; then nothing was changed */
+  /** @throws ShortByOverdue, DisplacedByOverdue if `mode` says so and a job is; then nothing was changed */
   async attempt(jobs: readonly HoldJob[], mode: HoldMode): Promise<HoldVerdict[]> {
     const { sight, verdicts } = await this.transactions.read((manager) => this.look(manager, jobs, mode));
     const open = jobs.filter((job) => !verdicts.has(job));
@@ -74,7 +74,7 @@ export class HoldBatches {
   private async look(
     manager: EntityManager,
     jobs: readonly HoldJob[],
-    { countsOverdue }: HoldMode,
+    { reclaims }: HoldMode,
   ): Promise<{ sight: Sight; verdicts: Map<HoldJob, HoldVerdict> }> {
     const [seen, answered] = await together([
       lookAt(manager, productsOf(jobs)),
@@ -82,8 +82,8 @@ export class HoldBatches {
       this.keys.recall(manager, keysOf(jobs)),
     ]);
     const verdicts = judgeAtSight(jobs, { ...seen, answered });
-    const short = jobs.filter((job) => shortageOf(verdicts.get(job)));
-    if (countsOverdue && short.length > 0) {
+    const short = jobs.filter((job) => productsShort(verdicts.get(job)).some(reclaims.short));
+    if (short.length > 0) {
       const closer = await this.lookCloser(manager, short, seen.assortment);
       short.forEach((job) => verdicts.delete(job));
       closer.forEach((verdict, job) => verdicts.set(job, verdict));
@@ -117,10 +117,21 @@ export class HoldBatches {
       tx,
       jobs.filter((job) => !isClaimed(job)),
     );
-    const shelf = new Shelf(sight.assortment, locked.levels);
-    const decision = decide(jobs.filter(isClaimed), shelf, lockedProducts(sight.levels, locked.levels));
+    const fresh = jobs.filter(isClaimed);
+    const isLocked = lockedProducts(sight.levels, locked.levels);
+    const decideWith = (overdueAtMost: (level: StockLevel) => number): Decision => {
+      const levels = locked.levels.map((level) => ({
+        ...level,
+        overdueAtMost: mode.reclaims.displaced(level.productId) ? overdueAtMost(level) : 0,
+      }));
+      return decide(fresh, new Shelf(sight.assortment, levels), isLocked);
+    };
+    const decision = decideWith(({ reserved }) => reserved);
     decision.errors.forEach((error, job) => verdicts.set(job, { error }));
     await assertTrulyShortTx(tx, verdicts, locked.levels, mode);
+    if (decision.displaced.size > 0) {
+      await assertNotDisplacedTx(tx, [...decision.displaced.values()].flat(), decideWith);
+    }
     const answers = this.writer.write(tx, decision, locked);
     answers.forEach((result, job) => verdicts.set(job, { result }));
     decision.repeats.forEach((first, job) => {
@@ -188,20 +199,42 @@ async function assertTrulyShortTx(
   tx: Tx,
   verdicts: ReadonlyMap<HoldJob, HoldVerdict>,
   locked: readonly LevelKey[],
-  { countsOverdue }: HoldMode,
+  { reclaims }: HoldMode,
 ): Promise<void> {
-  const short = [...verdicts.values()].flatMap((verdict) => shortageOf(verdict)?.members.shortages ?? []);
-  if (short.length === 0) {
+  const short = new Set([...verdicts.values()].flatMap(productsShort));
+  if (short.size === 0) {
     return;
   }
-  const levels = await findLevels(tx, [...new Set(short.map((shortage) => shortage.product_id))]);
+  const levels = await findLevels(tx, [...short]);
   const keys = new Set(locked.map(keyOf));
   if (!levels.every((level) => keys.has(keyOf(level)))) {
     throw new StaleRead();
   }
-  if (countsOverdue) {
-    assertNoneOverdue(verdicts, levels);
+  assertNoneOverdue(
+    verdicts,
+    levels.filter(({ productId }) => reclaims.short(productId)),
+  );
+}
+
+/**
+ * Decides again about jobs with these products, now that it is looked up how much of what is reserved there is overdue.
+ * @throws DisplacedByOverdue if a job would be served from other warehouses once that is expired
+ */
+async function assertNotDisplacedTx(
+  tx: Tx,
+  productIds: readonly string[],
+  decideWith: (overdueAtMost: (level: LevelKey) => number) => Decision,
+): Promise<void> {
+  const levels = await findLevels(tx, [...new Set(productIds)]);
+  const overdue = new Map(levels.map((level) => [keyOf(level), level.overdueAtMost]));
+  const { displaced } = decideWith((level) => overdue.get(keyOf(level)) ?? 0);
+  for (const [{ cause }, elsewhere] of displaced) {
+    throw new DisplacedByOverdue(elsewhere, cause.requestId);
   }
+}
+
+function productsShort(verdict: HoldVerdict | undefined): string[] {
+  return shortageOf(verdict)?.members.shortages.map((shortage) => shortage.product_id) ?? [];
 }
 
 /** Tells the products of which every level that was seen could be locked. */

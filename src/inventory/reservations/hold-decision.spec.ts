@@ -18,7 +18,7 @@ const ASSORTMENT: Assortment = {
 /** What each product has, and whether overdue holds may have more of it. */
 function levelsOf(available: Record<string, number>, overdue: string[] = []): SeenLevel[] {
   return Object.entries(available).map(([productId, pieces]) => ({
-    ...{ productId, warehouseId: 'main', available: pieces, mayBeOverdue: overdue.includes(productId) },
+    ...{ productId, warehouseId: 'main', available: pieces, overdueAtMost: Number(overdue.includes(productId)) },
   }));
 }
 

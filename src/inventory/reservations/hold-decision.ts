@@ -36,7 +36,7 @@ export function shortageOf(verdict: HoldVerdict | undefined): InsufficientStock 
 
 /** @throws ShortByOverdue if a job is short of something that overdue holds may have */
 export function assertNoneOverdue(verdicts: ReadonlyMap<HoldJob, HoldVerdict>, levels: readonly SeenLevel[]): void {
-  const overdue = new Set(levels.filter((level) => level.mayBeOverdue).map(({ productId }) => productId));
+  const overdue = new Set(levels.filter((level) => level.overdueAtMost > 0).map(({ productId }) => productId));
   for (const [{ cause }, verdict] of verdicts) {
     const shortages = shortageOf(verdict)?.members.shortages ?? [];
     if (shortages.some((shortage) => overdue.has(shortage.product_id))) {
@@ -50,6 +50,8 @@ export interface Decision {
   readonly errors: ReadonlyMap<HoldJob, DomainError>;
   /** Jobs that have the key of an earlier one with a draft, and that one. */
   readonly repeats: ReadonlyMap<HoldJob, HoldJob>;
+  /** Those products of jobs with a draft that might come from other warehouses if overdue holds were expired. */
+  readonly displaced: ReadonlyMap<HoldJob, readonly string[]>;
 }
 
 /** Decides one job after the other, each on what those before it have left. `isLocked` tells of products. */
@@ -57,6 +59,7 @@ export function decide(jobs: readonly HoldJob[], shelf: Shelf, isLocked: (produc
   const drafts = new Map<HoldJob, HoldDraft>();
   const errors = new Map<HoldJob, DomainError>();
   const repeats = new Map<HoldJob, HoldJob>();
+  const displaced = new Map<HoldJob, string[]>();
   const holders = new Map<string, HoldJob>();
   for (const job of jobs) {
     const first = job.keyed && holders.get(job.keyed.identity);
@@ -69,13 +72,17 @@ export function decide(jobs: readonly HoldJob[], shelf: Shelf, isLocked: (produc
       errors.set(job, draft);
       continue;
     }
+    const elsewhere = shelf.displaced(job.lines);
+    if (elsewhere.length > 0) {
+      displaced.set(job, elsewhere);
+    }
     shelf.take(draft);
     drafts.set(job, draft);
     if (job.keyed) {
       holders.set(job.keyed.identity, job);
     }
   }
-  return { drafts, errors, repeats };
+  return { drafts, errors, repeats, displaced };
 }
 
 function orError<T>(decide: () => T): T | DomainError {

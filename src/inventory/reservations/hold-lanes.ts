@@ -8,6 +8,7 @@ import type { Answer } from '../../platform/http/answer';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { HoldBatches } from './hold-batches';
 import type { HoldJob, HoldRequest, HoldSequel, HoldVerdict } from './hold-job';
+import { NO_RECLAIMS, type Reclaims } from './overdue';
 import { ReservationExpiry } from './reservation-expiry';
 import { assertTtl } from './reservation-lines';
 
@@ -24,16 +25,15 @@ export class HoldLanes {
     groupCommits: GroupCommits,
   ) {
     this.groupCommit = groupCommits.for((jobs, mode) => {
-      const attempt = (isLast: boolean): Promise<HoldVerdict[]> =>
-        batches.attempt(jobs, { ...mode, countsOverdue: !isLast });
+      const attempt = (reclaims: Reclaims): Promise<HoldVerdict[]> => batches.attempt(jobs, { ...mode, reclaims });
       // To expire holds means to wait for their levels.
-      return mode.isPatient ? expiry.reclaiming(attempt) : attempt(true);
+      return mode.isPatient ? expiry.reclaiming(attempt) : attempt(NO_RECLAIMS);
     });
   }
 
   /**
    * Holds all lines or none, at today's prices, in one transaction with what `sequel` makes of it and with what others
-   * ask for at the same time. Locks the levels of the products; overdue holds on those that are short are expired first.
+   * ask for at the same time. Locks the levels of the products; overdue holds are expired first where they would change the answer.
    * A request whose caller has hung up before its turn is not carried out.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there, Overloaded if
    *   too many wait already

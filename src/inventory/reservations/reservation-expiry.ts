@@ -9,13 +9,16 @@ import { log } from '../../platform/logging/logger';
 import { Metrics } from '../../platform/metrics/metrics';
 import { ReservationEndings } from './reservation-endings';
 import { ReservationExpiryHook } from './reservation-expiry-listener';
-import { ShortByOverdue } from './overdue';
+import { type ByOverdue, isByOverdue, NO_RECLAIMS, type Reclaims } from './overdue';
 import { lockOverdue } from './reservation.locks';
 import { findItems, withItems } from './reservations.query';
 
 const JOB = 'reservation-expiry';
 /** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
 const BATCH = 200;
+
+/** For who can be served without what he waits for: long enough for a sweep that has it, not for somebody who forgot it. */
+const FOR_A_MOMENT = `SET LOCAL lock_timeout = '500ms'`;
 
 /** How often an attempt to reserve is made again while overdue holds have what it lacks. */
 const MAX_RECLAIMS = 100;
@@ -41,9 +44,10 @@ interface Overdue {
   lag: number;
 }
 
-/** Whether what another transaction works on is left to that one, or waited for. */
+/** Whether what another transaction works on is left to that one, or waited for; and if so, whether only for a moment. */
 interface Patience {
   skipLocked: boolean;
+  isBrief?: boolean;
 }
 
 /** Ends the holds whose time is over. Nothing waits for it to be right: it gives back what already counts as free. */
@@ -82,33 +86,57 @@ export class ReservationExpiry {
   }
 
   /**
-   * Runs an attempt to take stock. As long as it falls short while overdue holds have what it lacks, expires a batch of
-   * them and tries again, whoever was faster to expire them. So stock is free the moment its hold ends, however late
-   * the sweep is. The last attempt is told that it is: after it nothing is reclaimed.
+   * Runs an attempt to take stock. As long as a request falls short, or would be served from other warehouses, because of
+   * overdue holds, expires a batch of them and tries again, whoever was faster to expire them. So stock is free the moment
+   * its hold ends, however late the sweep is. Each attempt is told what it may still ask for; the last one, for nothing.
    */
-  async reclaiming<T>(attempt: (isLast: boolean) => Promise<T>): Promise<T> {
+  async reclaiming<T>(attempt: (reclaims: Reclaims) => Promise<T>): Promise<T> {
+    // Products on which there are no overdue holds, or none that can be had.
+    const without = { short: new Set<string>(), displaced: new Set<string>() };
+    const reclaims: Reclaims = {
+      short: (productId) => !without.short.has(productId),
+      displaced: (productId) => !without.displaced.has(productId),
+    };
     let idle = 0;
-    for (let reclaims = 0; ; reclaims += 1) {
-      const isLast = reclaims === MAX_RECLAIMS || idle === MAX_IDLE_RECLAIMS;
+    for (let tries = 0; ; tries += 1) {
+      const isLast = tries === MAX_RECLAIMS || idle === MAX_IDLE_RECLAIMS;
       try {
-        return await attempt(isLast);
+        return await attempt(isLast ? NO_RECLAIMS : reclaims);
       } catch (error) {
-        if (isLast || !(error instanceof ShortByOverdue)) {
+        if (isLast || !isByOverdue(error) || !error.productIds.some(reclaims[error.kind])) {
           throw error;
         }
         const expired = await this.reclaim(error);
         if (expired === undefined) {
-          return attempt(true);
+          error.productIds.forEach((productId) => without[error.kind].add(productId));
         }
-        idle = expired === 0 ? idle + 1 : 0;
+        idle = expired ? 0 : idle + 1;
       }
     }
   }
 
-  /** How many holds it expired; undefined if none of those products is overdue. */
-  private reclaim({ members, requestId }: ShortByOverdue): Promise<number | undefined> {
-    const productIds = members.shortages.map((shortage) => shortage.product_id);
-    return this.context.runAsSystem(JOB, () => this.expireSome(productIds), requestId);
+  /** How many holds it expired; undefined if none of those products is overdue, or none that can be had. */
+  private reclaim({ kind, productIds, requestId }: ByOverdue): Promise<number | undefined> {
+    const expire = async (): Promise<number | undefined> => {
+      const overdue = await this.findOverdue(productIds);
+      if (overdue.length === 0) {
+        return undefined;
+      }
+      return kind === 'short' ? this.expireBatch(overdue, { skipLocked: false }) : this.expireSoon(overdue);
+    };
+    return this.context.runAsSystem(JOB, expire, requestId);
+  }
+
+  /** For who can be served without: does not wait for long, and then expires only what nobody has locked. */
+  private async expireSoon(overdue: readonly Overdue[]): Promise<number | undefined> {
+    try {
+      return await this.expireBatch(overdue, { skipLocked: false, isBrief: true });
+    } catch (error) {
+      if (!(error instanceof Overloaded)) {
+        throw error;
+      }
+      return (await this.expireBatch(overdue, { skipLocked: true, isBrief: true })) || undefined;
+    }
   }
 
   private async expireAll(): Promise<{ expired: number; lag: number }> {
@@ -126,12 +154,7 @@ export class ReservationExpiry {
     }
   }
 
-  private async expireSome(productIds: string[]): Promise<number | undefined> {
-    const overdue = await this.findOverdue(productIds);
-    return overdue.length === 0 ? undefined : this.expireBatch(overdue, { skipLocked: false });
-  }
-
-  private findOverdue(productIds: string[] | null, after?: Overdue): Promise<Overdue[]> {
+  private findOverdue(productIds: readonly string[] | null, after?: Overdue): Promise<Overdue[]> {
     const values = [productIds, after?.expiresAt ?? null, after?.id ?? null];
     return this.transactions.read((manager) => manager.query<Overdue[]>(OVERDUE, values));
   }
@@ -155,7 +178,10 @@ export class ReservationExpiry {
     }
   }
 
-  private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked }: Patience): Promise<number> {
+  private async expireTx(tx: Tx, overdue: readonly Overdue[], { skipLocked, isBrief }: Patience): Promise<number> {
+    if (isBrief) {
+      await tx.query(FOR_A_MOMENT);
+    }
     const orderIds = overdue.flatMap(({ orderId }) => orderId ?? []);
     const orders = await this.hook.lockOrdersTx(tx, orderIds, { skipLocked });
     const isOurs = ({ orderId }: Pick<Overdue, 'orderId'>): boolean => orderId === null || orders.ids.has(orderId);

@@ -70,6 +70,44 @@ describe('A shelf', () => {
     expect(() => shelf.draft([wants(2, 'mug', 'far')])).toThrow(new InsufficientStock([missing]));
   });
 
+  describe('tells which products might come from elsewhere if overdue holds were expired', () => {
+    const overdueAt = (warehouseId: string, available: number, overdueAtMost: number): object => ({
+      ...at(warehouseId, available),
+      overdueAtMost,
+    });
+    const displaced = (levels: object[], ...lines: Line[]): string[] =>
+      shelfOf(...(levels as Supply[]), at('near', 9, 'pen')).displaced(lines);
+
+    it('where a warehouse before the one that serves it would have enough', () => {
+      const levels = [overdueAt('near', 2, 1), overdueAt('far', 9, 0)];
+      expect([1, 2, 3, 4].map((quantity) => displaced(levels, wants(quantity)))).toEqual([[], [], ['mug'], []]);
+    });
+
+    it('where it is split, and could be in another way or not at all', () => {
+      expect(displaced([overdueAt('near', 2, 1), overdueAt('far', 2, 0)], wants(4))).toEqual(['mug']);
+      expect(displaced([overdueAt('near', 2, 0), overdueAt('far', 2, 2)], wants(3))).toEqual(['mug']);
+      expect(displaced([overdueAt('near', 2, 0), overdueAt('far', 2, 1)], wants(4))).toEqual([]);
+    });
+
+    it('by all lines of a product together, and each product by itself', () => {
+      const levels = [overdueAt('near', 2, 1), overdueAt('far', 9, 0)];
+      expect(displaced(levels, wants(1), wants(5, 'pen'), wants(2))).toEqual(['mug']);
+      expect(displaced(levels, wants(1, 'mug', 'near'), wants(1))).toEqual([]);
+    });
+
+    it('on what others have left', () => {
+      const shelf = shelfOf(overdueAt('near', 2, 1) as Supply, at('far', 9));
+      shelf.take(shelf.draft([wants(1)]));
+      expect([1, 2, 3].map((quantity) => shelf.displaced([wants(quantity)]))).toEqual([[], ['mug'], []]);
+    });
+
+    it('never where a warehouse would have to serve that is not active', () => {
+      expect(displaced([overdueAt('shut', 0, 9), overdueAt('near', 1, 0), overdueAt('far', 3, 0)], wants(2))).toEqual(
+        [],
+      );
+    });
+  });
+
   it('leaves the levels that it was made of as they are', () => {
     const level = at('near', 3);
     const shelf = shelfOf(level);

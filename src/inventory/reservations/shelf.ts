@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { InsufficientStock } from '../../platform/errors/domain-errors';
 import { groupBy } from '../../platform/group-by';
 import { sumOfLines } from '../../platform/money';
 import { allocate, type Allotment, type Supply } from './allocation';
+import type { SeenLevel } from './overdue';
 import { assertWarehouses, currencyOf, type Line, type ProductOnSale, type Source } from './reservation-lines';
 
 /** One level's share of a hold, at the price of the moment. */
@@ -27,17 +29,19 @@ export interface Assortment {
 
 /** What is available at one moment, and is taken from by one hold after the other. */
 export class Shelf {
-  private readonly supplies: ReadonlyMap<string, { -readonly [Key in keyof Supply]: Supply[Key] }[]>;
+  private readonly supplies: ReadonlyMap<string, { -readonly [Key in keyof SeenLevel]: SeenLevel[Key] }[]>;
 
   constructor(
     private readonly assortment: Assortment,
-    levels: readonly Supply[],
+    levels: readonly (Supply & Partial<SeenLevel>)[],
   ) {
     const { warehouses } = assortment;
     const rank = new Map([...warehouses.values()].filter((one) => one.isActive).map(({ id }, index) => [id, index]));
     const inOrder = levels
       .filter(({ warehouseId }) => rank.has(warehouseId))
-      .map(({ productId, warehouseId, available }) => ({ productId, warehouseId, available }))
+      .map(({ productId, warehouseId, available, overdueAtMost = 0 }) => ({
+        ...{ productId, warehouseId, available, overdueAtMost },
+      }))
       .sort((left, right) => rank.get(left.warehouseId)! - rank.get(right.warehouseId)!);
     this.supplies = groupBy(inOrder, (supply) => supply.productId);
   }
@@ -68,6 +72,19 @@ export class Shelf {
       throw new InsufficientStock(shortages);
     }
     return allotments;
+  }
+
+  /** Those products of these lines that might come from other warehouses if overdue holds were expired. */
+  displaced(lines: readonly Line[]): string[] {
+    const isDisplaced = ([productId, own]: [string, Line[]]): boolean => {
+      const supplies = this.supplies.get(productId) ?? [];
+      if (supplies.length < 2 || supplies.every(({ overdueAtMost }) => overdueAtMost === 0)) {
+        return false;
+      }
+      const expired = supplies.map((one) => ({ ...one, available: one.available + one.overdueAtMost }));
+      return !isDeepStrictEqual(allocate(own, supplies), allocate(own, expired));
+    };
+    return [...groupBy(lines, ({ productId }) => productId)].filter(isDisplaced).map(([productId]) => productId);
   }
 
   /** Takes away what a draft of this shelf holds, so that the next one finds less. */
