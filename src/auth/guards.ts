@@ -2,23 +2,27 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import type { FastifyRequest } from 'fastify';
 import { Forbidden, Unauthenticated } from '../platform/errors/domain-errors';
-import { PUBLIC_ROUTE, ROUTE_ROLES } from '../platform/security/access.decorators';
+import { type IsPublic, PUBLIC_ROUTE, ROUTE_ROLES } from '../platform/security/access.decorators';
 import type { Role } from '../platform/security/actor';
 
-/** Closed by default: every route needs a valid token, unless it is marked `@Public`. */
+/**
+ * Closed by default: every route needs a valid token, unless it is marked `@Public`. Only here an external issuer is
+ * waited for: a request that needs no token goes on without.
+ */
 @Injectable()
 export class TokenGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
-  canActivate(context: ExecutionContext): boolean {
-    const isPublic = this.reflector.getAllAndOverride<boolean>(PUBLIC_ROUTE, [
+  /** @throws Unauthenticated; IssuerUnavailable if only the external issuer can tell, and does not */
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const request = requestOf(context);
+    const isPublic = this.reflector.getAllAndOverride<IsPublic | undefined>(PUBLIC_ROUTE, [
       context.getHandler(),
       context.getClass(),
     ]);
-    if (!isPublic && !actorOf(context)) {
-      throw requestOf(context).authenticationFailure ?? new Unauthenticated();
-    }
-    return true;
+    return (
+      request.actor !== undefined || isPublic?.(request.query as Record<string, unknown>) || authenticateLate(request)
+    );
   }
 }
 
@@ -37,6 +41,15 @@ export class RolesGuard implements CanActivate {
     }
     return true;
   }
+}
+
+async function authenticateLate(request: FastifyRequest): Promise<true> {
+  const actor = await request.lateActor;
+  if (!actor) {
+    throw new Unauthenticated();
+  }
+  request.actor = request.context.actor = actor;
+  return true;
 }
 
 function actorOf(context: ExecutionContext): FastifyRequest['actor'] {

@@ -4,6 +4,7 @@ import { Api, type Reply } from '../support/api';
 import { createDatabase, type TestDatabase } from '../support/database';
 import { aProduct, dataOf } from '../support/factories';
 import { aKey, AUDIENCE, externalToken, IdentityProvider, ISSUER, type SigningKey } from '../support/identity-provider';
+import { until } from '../support/race';
 import { JWT_SECRET, startTestApp, type TestApp, unique } from '../support/test-app';
 
 const NEXT_SECRET = 'the secret that comes next, as long as it has to be';
@@ -160,8 +161,33 @@ describe('With an external issuer', () => {
       reply.headers['x-request-id'],
     ]);
     expect((await anonymous.get('/api/products', await tokenOf())).status).toBe(200);
+    const inactive = await anonymous.get('/api/products?include_inactive=true', await tokenOf({ role: 'admin' }));
+    expect([inactive.status, inactive.body.code]).toEqual([503, 'issuer_unavailable']);
     expect((await test.aUser().get('/api/orders')).status).toBe(200);
     expect((await anonymous.get('/api/orders')).status).toBe(401);
+  });
+
+  it('keeps nobody waiting who needs no token, and those who do until it has answered', async () => {
+    const { anonymous } = test;
+    const product = await aProduct(test);
+    dataOf(await test.admin.patch(`/api/products/${product.id}`, { is_active: false }));
+    const asked: { end(keys: string): void }[] = [];
+    provider.trouble = (response) => asked.push(response);
+    const token = await tokenOf({ role: 'admin' });
+    const waiting = ['/api/audit-logs', '/api/products?include_inactive=true'].map((path) =>
+      anonymous.get(path, token),
+    );
+    await until(async () => asked.length === 1, 'the issuer was asked');
+
+    const open = ['/api/products', `/api/products/${product.id}`, '/health/live', '/api/nowhere'];
+    const replies = await Promise.all(open.map((path) => anonymous.get(path, token)));
+    expect(replies.map((reply) => reply.status)).toEqual([200, 404, 200, 404]);
+
+    asked[0]!.end(JSON.stringify({ keys: provider.keys }));
+    expect((await Promise.all(waiting)).map((reply) => reply.status)).toEqual([200, 200]);
+    // Now that its key is known, the token counts on public routes as well.
+    expect((await anonymous.get(`/api/products/${product.id}`, token)).status).toBe(200);
+    expect(asked).toHaveLength(1);
   });
 
   it('has to be named: without, its tokens prove nobody', async () => {

@@ -23,10 +23,10 @@ export class ProductsController {
   constructor(private readonly products: ProductsService) {}
 
   @Get()
-  @Public()
+  @Public(({ include_inactive }) => include_inactive !== 'true')
   @ApiOperation({ summary: 'Find products, newest first' })
   @ApiPage(ProductResponse, 'One page of products with their stock over all warehouses.')
-  @ApiProblems('invalid_cursor', 'unauthenticated', 'forbidden')
+  @ApiProblems('invalid_cursor', 'unauthenticated', 'issuer_unavailable', 'forbidden')
   list(@Query() query: ProductsQuery, @Caller() caller?: UserActor): Promise<Page<ProductResponse>> {
     return this.products.list(query, caller);
   }

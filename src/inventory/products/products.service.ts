@@ -5,7 +5,7 @@ import { orDuplicate } from '../../platform/database/duplicates';
 import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { Forbidden, NotFound, Unauthenticated } from '../../platform/errors/domain-errors';
+import { Forbidden, NotFound } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
 import { Keyset, type Position } from '../../platform/http/cursor';
 import { assertVersion } from '../../platform/http/if-match';
@@ -44,10 +44,10 @@ export class ProductsService {
     private readonly audit: AuditService,
   ) {}
 
-  /** Lists newest first. @throws InvalidCursor; Unauthenticated or Forbidden if a non-admin asks for the inactive */
+  /** Lists newest first. @throws InvalidCursor; Forbidden if a non-admin asks for the inactive */
   async list({ cursor, limit, count, ...filters }: ProductsQuery, caller?: UserActor): Promise<Page<ProductResponse>> {
     if (filters.include_inactive && !isAdmin(caller)) {
-      throw caller ? new Forbidden('include_inactive is for the role admin') : new Unauthenticated();
+      throw new Forbidden('include_inactive is for the role admin');
     }
     const keyset = new Keyset('products', filters);
     const after = keyset.positionOf(cursor);

@@ -14,8 +14,8 @@ import { PROBLEMS } from '../errors/problem-catalogue';
 import { toDomainError } from '../errors/problem.filter';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
-import { actorName, type UserActor } from '../security/actor';
-import type { Authenticate } from '../security/authentication';
+import { actorName } from '../security/actor';
+import type { Authenticate, Authentication } from '../security/authentication';
 import { networkOf } from '../security/network';
 import { shapeFault } from './body-shape';
 import { wrapAnswers } from './envelope';
@@ -94,26 +94,21 @@ function openContexts(server: FastifyInstance, authenticate: Authenticate, { req
   server.decorateRequest('context');
   server.decorateRequest('actor');
   server.decorateRequest('network');
-  server.decorateRequest('authenticationFailure');
+  server.decorateRequest('lateActor');
   server.addHook('onRequest', (request, reply, done) => {
     void reply.header('X-Request-Id', request.id);
     request.network = networkOf(request.ip);
-    const enter = (actor?: UserActor): void => {
-      request.actor = actor;
+    const enter = ({ actor, lateActor }: Authentication): void => {
+      Object.assign(request, { actor, lateActor });
       request.context = { requestId: request.id, actor };
       cls.runWith(request.context, done);
     };
     const caller = authenticate(request.headers.authorization);
-    if (!(caller instanceof Promise)) {
+    if (caller instanceof Promise) {
+      void caller.then(enter);
+    } else {
       enter(caller);
-      return;
     }
-    // A public route does not mind; the guard of the others throws it.
-    const goOnWithout = (failure: Error): void => {
-      request.authenticationFailure = failure;
-      enter();
-    };
-    void caller.then(enter, goOnWithout);
   });
   // A body arrives in events of its socket, which know nothing of the context: go back into it. Now the request is whole.
   server.addHook('preValidation', (request, _reply, done) =>

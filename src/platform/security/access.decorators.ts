@@ -5,9 +5,11 @@ import type { Role } from './actor';
 export const PUBLIC_ROUTE = 'x-public';
 export const ROUTE_ROLES = 'x-roles';
 
-/** The route needs no token, and ignores a bad one. */
-export const Public = (): MethodDecorator & ClassDecorator =>
-  applyDecorators(SetMetadata(PUBLIC_ROUTE, true), ApiExtension(PUBLIC_ROUTE, true));
+export type IsPublic = (query: Record<string, unknown>) => boolean;
+
+/** The route needs no token, and ignores a bad one; or only some of its requests do, which their query tells. */
+export const Public = (isPublic: IsPublic = () => true): MethodDecorator & ClassDecorator =>
+  applyDecorators(SetMetadata(PUBLIC_ROUTE, isPublic), ApiExtension(PUBLIC_ROUTE, true));
 
 /** The route is for these roles; without this decorator it is for every signed-in user. */
 export const Roles = (...roles: Role[]): MethodDecorator & ClassDecorator =>

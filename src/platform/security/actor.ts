@@ -21,8 +21,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who signed the request's token; undefined without a valid one. */
     actor?: UserActor;
-    /** Why it could not be found out whether the token is valid. */
-    authenticationFailure?: Error;
+    /** Where only the external issuer can tell: the same, once it has. Rejected with IssuerUnavailable if it does not. */
+    lateActor?: Promise<UserActor | undefined>;
   }
 }
 

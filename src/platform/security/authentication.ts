@@ -2,16 +2,24 @@ import type { AccessTokens } from './access-tokens';
 import type { UserActor } from './actor';
 import type { ExternalTokens } from './external-tokens';
 
-/** Who calls, by the Authorization header: at once for our own tokens, later for those of an external issuer. */
-export type Authenticate = (
-  authorization: string | undefined,
-) => UserActor | undefined | Promise<UserActor | undefined>;
+/** Who has called, as far as it is known. */
+export interface Authentication {
+  /** Undefined without a valid token, and while that cannot be told. */
+  readonly actor?: UserActor;
+  /** Where only the external issuer can tell, once it has: rejected with IssuerUnavailable if it does not. */
+  readonly lateActor?: Promise<UserActor | undefined>;
+}
+
+/** Who calls, by the Authorization header: at once for our own tokens, a moment later for those of an external issuer. */
+export type Authenticate = (authorization: string | undefined) => Authentication | Promise<Authentication>;
 
 /**
- * Asks our own secrets first, which accept HS256 alone; the external issuer, whose keys accept asymmetric algorithms
- * alone, is asked for the rest. Without one, everything else proves nobody, and nothing is fetched.
+ * Asks our own secrets first, which accept HS256 alone; the keys of the external issuer, which accept asymmetric
+ * algorithms alone, are asked for the rest. Without one, everything else proves nobody, and nothing is fetched.
  */
 export function authenticationBy(own: AccessTokens, external?: ExternalTokens): Authenticate {
-  return (authorization) =>
-    own.userOf(authorization) ?? (authorization === undefined ? undefined : external?.userOf(authorization));
+  return (authorization) => {
+    const actor = own.userOf(authorization);
+    return actor || !external || authorization === undefined ? { actor } : external.authenticate(authorization);
+  };
 }

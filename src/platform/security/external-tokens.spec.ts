@@ -124,6 +124,37 @@ describe('The tokens of an external issuer', () => {
   );
 });
 
+describe('Who calls', () => {
+  it('is told at once by the keys that are at hand, and late where only the issuer can tell', async () => {
+    const token = await externalToken(key, { sub });
+    const first = await tokens.authenticate(token);
+    expect([first.actor, await first.lateActor]).toEqual([undefined, user]);
+    expect(await tokens.authenticate(token)).toEqual({ actor: user });
+
+    const next = await aKey('next');
+    const nextToken = await externalToken(next, { sub });
+    provider.publish(key, next);
+    // They have just been fetched: a key that was not among them is nobody's.
+    expect(await tokens.authenticate(nextToken)).toEqual({ actor: undefined });
+    letPass(31_000);
+    expect(await tokens.authenticate(token)).toEqual({ actor: user });
+    const late = await tokens.authenticate(nextToken);
+    expect([late.actor, await late.lateActor]).toEqual([undefined, user]);
+    expect([await tokens.authenticate(nextToken), provider.asked]).toEqual([{ actor: user }, 2]);
+  });
+
+  it('is not told by keys that are over an hour old', async () => {
+    const token = await externalToken(key, { sub });
+    await (
+      await tokens.authenticate(token)
+    ).lateActor;
+    await provider.stop();
+    letPass(61 * MINUTE_MS);
+    await expect((await tokens.authenticate(token)).lateActor).rejects.toBeInstanceOf(IssuerUnavailable);
+    provider = await IdentityProvider.start(key);
+  });
+});
+
 describe('The keys of an external issuer', () => {
   const verdict = (token: string): Promise<unknown> => tokens.userOf(token).catch((error: unknown) => error);
   const unavailable = expect.any(IssuerUnavailable);

@@ -1,7 +1,8 @@
-import { jwtVerify, type JWTVerifyOptions } from 'jose';
+import { jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
 import type { ExternalIssuer } from '../config/external-issuer';
 import { IssuerUnavailable } from '../errors/domain-errors';
 import type { UserActor } from './actor';
+import type { Authentication } from './authentication';
 import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';
 import { IssuerKeys } from './issuer-keys';
 
@@ -22,13 +23,29 @@ export class ExternalTokens {
    * The user whom an Authorization header proves with a token of the issuer; `role` is `user` where it says nothing.
    * @throws IssuerUnavailable if its key is not known and cannot be fetched
    */
-  async userOf(authorization: string | undefined): Promise<UserActor | undefined> {
+  userOf(authorization: string | undefined): Promise<UserActor | undefined> {
+    return this.userBy(this.keys.keyFor, authorization);
+  }
+
+  /** The same without waiting for the issuer: where only that can tell, it is asked, and the answer comes late. */
+  async authenticate(authorization: string | undefined): Promise<Authentication> {
+    try {
+      return { actor: await this.userBy(this.keys.knownKeyFor, authorization) };
+    } catch {
+      const lateActor = this.userOf(authorization);
+      // Nobody may be waiting for it.
+      lateActor.catch(() => undefined);
+      return { lateActor };
+    }
+  }
+
+  private async userBy(keyFor: JWTVerifyGetKey, authorization: string | undefined): Promise<UserActor | undefined> {
     const token = bearerOf(authorization);
     if (token === undefined) {
       return undefined;
     }
     try {
-      const { payload } = await jwtVerify(token, this.keys.keyFor, this.rules);
+      const { payload } = await jwtVerify(token, keyFor, this.rules);
       return userIn({ role: 'user', ...payload });
     } catch (error) {
       if (error instanceof IssuerUnavailable) {

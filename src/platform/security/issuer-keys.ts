@@ -1,4 +1,13 @@
-import { createRemoteJWKSet, customFetch, errors, type FetchImplementation, type JWTVerifyGetKey } from 'jose';
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  jwksCache,
+  type JWKSCacheInput,
+  type JWTVerifyGetKey,
+} from 'jose';
 import { IssuerUnavailable } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 
@@ -18,6 +27,9 @@ const ABOUT_THE_TOKEN = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKe
 /** The public keys of an external issuer, fetched from its JWKS endpoint when they are needed. */
 export class IssuerKeys {
   private readonly keys: ReturnType<typeof createRemoteJWKSet>;
+  /** What `keys` has fetched last: it writes that here, each time anew. */
+  private readonly fetched: JWKSCacheInput = {};
+  private atHand?: { readonly jwks: object; readonly keyFor: JWTVerifyGetKey };
   private refreshAt = -Infinity;
   private downloadAt = -Infinity;
   private lastFailure: unknown;
@@ -27,6 +39,7 @@ export class IssuerKeys {
       timeoutDuration: TIMEOUT_MS,
       cooldownDuration: UNKNOWN_KEY_INTERVAL_MS,
       cacheMaxAge: LONGEST_USE_MS,
+      [jwksCache]: this.fetched,
       [customFetch]: (...request) => this.download(...request),
     });
   }
@@ -42,6 +55,24 @@ export class IssuerKeys {
       }
       this.report(error);
       throw new IssuerUnavailable();
+    }
+  };
+
+  /** As `keyFor`, of the keys that are at hand, without waiting. @throws IssuerUnavailable if only the issuer can tell */
+  readonly knownKeyFor: JWTVerifyGetKey = async (header, token) => {
+    this.refresh();
+    const { jwks } = this.fetched;
+    if (!jwks || !this.keys.fresh) {
+      throw new IssuerUnavailable();
+    }
+    if (this.atHand?.jwks !== jwks) {
+      this.atHand = { jwks, keyFor: createLocalJWKSet(jwks) };
+    }
+    try {
+      return await this.atHand.keyFor(header, token);
+    } catch (error) {
+      // There may be a new one, unless they have just been fetched.
+      throw error instanceof errors.JWKSNoMatchingKey && !this.keys.coolingDown ? new IssuerUnavailable() : error;
     }
   };
 
