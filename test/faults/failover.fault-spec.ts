@@ -60,8 +60,13 @@ describe('While its synchronous standby is away', () => {
 });
 
 describe('A server that is a standby', () => {
+  it('is none to start with, and the start says so', async () => {
+    const says = /^The service ended with 1: Holdfast did not start\. DATABASE_URL: .* is a standby .*\n$/;
+    await expect(Service.start(standby)).rejects.toThrow(says);
+  });
+
   it('is known when a transaction begins there, also without its greeting', async () => {
-    const options = { ...typeormOptions(standby.url), entities: [], migrations: [] };
+    const options = { ...typeormOptions(standby.url), entities: [], migrations: [], extra: { pipeline: true } };
     const dataSource = await new DataSource(options).initialize();
     try {
       const transactions = new TransactionRunner(dataSource, new Metrics());

@@ -20,12 +20,11 @@ class SnakeCaseNames extends DefaultNamingStrategy {
   }
 }
 
-/** The pool has one patience for a connection that is in use and one that is opened; a request has two. */
-class QuickClient extends Client {
+class PrimaryClient extends Client {
   isStandby = false;
 
   constructor(config: ClientConfig) {
-    super({ ...config, connectionTimeoutMillis: LONGEST_CONNECT_MS });
+    super(config);
     // A server says so with its greeting, which is how libpq's target_session_attrs knows as well.
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: Record<string, string>) => {
       if (parameterName === 'in_hot_standby') {
@@ -35,9 +34,16 @@ class QuickClient extends Client {
   }
 }
 
-/** The pool takes no connection to a standby: it cannot be written there, and what is read may be old. */
+/** A pool takes no connection to a standby: it cannot be written there, and what is read may be old. */
 function refuseStandby(client: Client, done: (error?: Error) => void): void {
-  done((client as QuickClient).isStandby ? new DatabaseIsStandby() : undefined);
+  done((client as PrimaryClient).isStandby ? new DatabaseIsStandby() : undefined);
+}
+
+/** The pool has one patience for a connection that is in use and one that is opened; a request has two. */
+class QuickClient extends PrimaryClient {
+  constructor(config: ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: LONGEST_CONNECT_MS });
+  }
 }
 
 /** What the service, the migrations and the TypeORM command line share. Migrations have no time limit. */
@@ -56,7 +62,10 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
     installExtensions: false,
     logging: false,
     // Statements that are sent without waiting for each other's results share a round trip.
-    extra: { keepAlive: true, pipeline: true, ...(statementTimeoutMs > 0 && limits(statementTimeoutMs)) },
+    extra: {
+      ...{ keepAlive: true, pipeline: true, Client: PrimaryClient, verify: refuseStandby },
+      ...(statementTimeoutMs > 0 && limits(statementTimeoutMs)),
+    },
   };
 }
 
@@ -67,8 +76,7 @@ export function typeormOptions(url: string, poolSize = 10, statementTimeoutMs = 
  */
 function limits(statementMs: number): object {
   return {
-    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs },
-    ...{ Client: QuickClient, verify: refuseStandby },
+    ...{ lock_timeout: LOCK_WAIT_MS, statement_timeout: statementMs, Client: QuickClient },
     // A page of a list is read faster than its plan is compiled.
     options: '-c default_transaction_read_only=on -c jit=off',
   };

@@ -86,18 +86,19 @@ function launch(env: Record<string, string>, nodeOptions: string[]): Running {
 /** Where it serves, once it does; one that does not is not left behind. */
 async function addressOf(running: Running): Promise<string> {
   let address: string | undefined;
-  const isServing = async (): Promise<boolean> =>
-    (address = /API +(http:\S+)\/api\n[^]*\n\n/.exec(running.stdout)?.[1]) !== undefined;
-  const hasEnded = running.exited.then((code) => {
-    throw new Error(`The service ended with ${code}: ${running.stdout}${running.stderr}`);
-  });
+  let end: { readonly code: number | null } | undefined;
+  void running.exited.then((code) => (end = { code }));
+  const isServing = async (): Promise<boolean> => {
+    if (end) {
+      throw new Error(`The service ended with ${end.code}: ${running.stdout}${running.stderr}`);
+    }
+    return (address = /API +(http:\S+)\/api\n[^]*\n\n/.exec(running.stdout)?.[1]) !== undefined;
+  };
   try {
-    await Promise.race([until(isServing, 'it serves', 60), hasEnded]);
+    await until(isServing, 'it serves', 60);
     return address!;
   } catch (error) {
     running.child.kill('SIGKILL');
     throw error;
-  } finally {
-    hasEnded.catch(() => undefined);
   }
 }
