@@ -252,6 +252,14 @@ describe('A known path', () => {
     expect([reply.status, reply.body.code, reply.headers['allow']]).toEqual([405, 'method_not_allowed', allow]);
   });
 
+  it.each([
+    ['text/plain', 'x'],
+    ['application/json', '{'],
+  ])('says so before it looks at the body, here one of %s', async (type, body) => {
+    const reply = await test.anonymous.send('put', '/api/orders', body, { 'Content-Type': type });
+    expect([reply.status, reply.body.code]).toEqual([405, 'method_not_allowed']);
+  });
+
   it('does not know TRACE either', async () => {
     const status = await new Promise((resolve, reject) => {
       httpRequest(`${test.url}/api/orders`, { method: 'TRACE' }, (reply) => resolve(reply.resume().statusCode))

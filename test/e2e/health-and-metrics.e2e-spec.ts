@@ -1,8 +1,11 @@
+import { METHODS } from 'node:http';
 import { Client } from 'pg';
+import { exchangeRaw } from '../fuzz/raw-http';
 import type { Reply } from '../support/api';
+import { sendAsWritten } from '../support/as-written';
 import { createDatabase, databaseUrl } from '../support/database';
 import { aProduct, aReservation, dataOf } from '../support/factories';
-import { tally } from '../support/race';
+import { storm, tally } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 describe('Health and metrics', () => {
@@ -34,22 +37,61 @@ describe('Health and metrics', () => {
     expect(text).toMatch(/^holdfast_database_pool_connections\{state="total"\} \d+$/m);
   });
 
-  it('counts requests by method, route and status, not by path', async () => {
+  it('counts requests by method, route, status and code, not by path', async () => {
     const counted = (labels: string): Promise<number> =>
       metric(`holdfast_http_request_duration_seconds_count{${labels}}`);
-    const found = 'method="GET",route="/api/products/:id",status="200"';
-    const missing = 'method="GET",route="unmatched",status="404"';
-    const refused = 'method="POST",route="/api/orders",status="401"';
-    const before = [await counted(found), await counted(missing), await counted(refused)];
-
     const product = await aProduct(test);
-    await test.anonymous.get(`/api/products/${product.id}`);
-    await test.anonymous.get(`/api/products/${product.id}`);
-    await test.anonymous.get('/not/a/path');
-    await test.anonymous.post('/api/orders', {});
-    const after = [await counted(found), await counted(missing), await counted(refused)];
-    expect(after).toEqual([before[0]! + 2, before[1]! + 1, before[2]! + 1]);
+    const ask: [string, () => Promise<unknown>][] = [
+      [
+        'method="GET",route="/api/products/:id",status="200",code=""',
+        () => test.anonymous.get(`/api/products/${product.id}`),
+      ],
+      ['method="GET",route="unmatched",status="404",code="not_found"', () => test.anonymous.get('/not/a/path')],
+      ['method="GET",route="unmatched",status="400",code="validation_failed"', () => test.anonymous.get('/api/%zz')],
+      [
+        'method="POST",route="/api/orders",status="401",code="unauthenticated"',
+        () => test.anonymous.post('/api/orders', {}),
+      ],
+      [
+        'method="POST",route="/api/orders",status="404",code="not_found"',
+        () => test.admin.post('/api/orders', { reservation_id: product.id }),
+      ],
+      [
+        'method="other",route="/api/orders",status="405",code="method_not_allowed"',
+        () => test.admin.send('delete', '/api/orders'),
+      ],
+      [
+        'method="other",route="unmatched",status="400",code="malformed_json"',
+        () => exchangeRaw(test.url, 'no HTTP\r\n\r\n'),
+      ],
+    ];
+    for (const [labels, once] of ask) {
+      const before = await counted(labels);
+      await once();
+      await once();
+      expect([labels, await counted(labels)]).toEqual([labels, before + 2]);
+    }
     expect((await test.anonymous.get('/metrics')).text).not.toContain(product.id);
+  });
+
+  it('does not grow with what is tried: one set of labels for the methods that a path does not know', async () => {
+    const series = async (): Promise<string[]> =>
+      (await test.anonymous.get('/metrics')).text.match(/^holdfast_http_request_duration_seconds_count.*(?= )/gm)!;
+    const { paths } = (await test.anonymous.get('/openapi.json')).body as { paths: Record<string, object> };
+    const known = Object.keys(paths).map((path) => path.replaceAll(/\{\w+\}/g, 'x'));
+    const methods = METHODS.filter((method) => method !== 'CONNECT');
+    const before = await series();
+    for (const path of ['/', '/nowhere', '/api/%zz', ...known]) {
+      await storm(methods.length, (index) => sendAsWritten(test.url, { method: methods[index]!, path }));
+    }
+    const added = (await series()).filter((one) => !before.includes(one));
+    const others = added.filter((one) => one.includes('method="other"'));
+    // One more for paths that are unknown, and one for those that are malformed.
+    expect(others.length).toBeLessThanOrEqual(known.length + 2);
+    const matched = added.filter((one) => !one.includes('"unmatched"') && !others.includes(one));
+    expect(matched.filter((one) => /method="(?!GET|HEAD|POST|PATCH)/.test(one))).toEqual([]);
+    const unmatched = added.filter((one) => one.includes('"unmatched"'));
+    expect(unmatched.length).toBeLessThanOrEqual(2 * 8);
   });
 
   it('counts reservations by what became of them', async () => {

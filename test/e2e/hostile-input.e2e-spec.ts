@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { log } from '../../src/platform/logging/logger';
 import type { Reply } from '../support/api';
 import { sendAsWritten } from '../support/as-written';
@@ -5,7 +6,6 @@ import { startTestApp, type TestApp } from '../support/test-app';
 
 interface Line {
   request_id: string;
-  route?: string;
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -129,16 +129,37 @@ describe('Hostile input', () => {
     },
   );
 
+  const unmatched = { method: 'GET', route: 'unmatched' };
   it.each([
-    ['a path that cannot be decoded', '/api/products/%zz', 400, 'unmatched', 'request'],
-    ['a parameter that is too long', `/api/products/${'x'.repeat(300)}`, 404, 'unmatched', 'request'],
-    ['a head that is too large', `/api/products?q=${'x'.repeat(20_000)}`, 413, undefined, 'unreadable request'],
-  ])('leaves a line in the log even when no route sees it: %s', async (_, path, status, route, message) => {
+    ['a path that cannot be decoded', '/api/products/%zz', 'request', { ...unmatched, code: 'validation_failed' }],
+    [
+      'a parameter that is too long',
+      `/api/products/${'x'.repeat(300)}`,
+      'request',
+      { ...unmatched, code: 'not_found' },
+    ],
+    [
+      'a head that is too large',
+      `/api/products?q=${'x'.repeat(20_000)}`,
+      'unreadable request',
+      { code: 'payload_too_large' },
+    ],
+  ])('leaves a line in the log even when no route sees it: %s', async (_, path, message, line) => {
     const info = jest.spyOn(log, 'info');
-    const { body } = await getAsWritten(path);
+    const { body, status } = await getAsWritten(path);
     const lines = info.mock.calls.filter(([fields]) => (fields as object as Line).request_id === body.request_id);
     info.mockRestore();
-    expect(lines).toEqual([[expect.objectContaining({ status }), message]]);
-    expect((lines[0]![0] as object as Line).route).toBe(route);
+    expect(lines).toEqual([[expect.objectContaining({ status, ...line }), message]]);
+    expect(body.code).toBe(line.code);
   });
+
+  it.each(['/api/%zz', `/api/products/${'x'.repeat(300)}`])(
+    'is answered with the headers of every other answer where the router refuses it: %s',
+    async (path) => {
+      const id = randomUUID();
+      const { body, headers } = await getAsWritten(path, { 'X-Request-Id': id });
+      expect(headers).toMatchObject({ 'x-request-id': id, 'x-content-type-options': 'nosniff' });
+      expect([body.request_id, body.instance]).toEqual([id, path]);
+    },
+  );
 });

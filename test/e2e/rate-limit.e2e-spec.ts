@@ -1,4 +1,6 @@
 import type { Api, Reply } from '../support/api';
+import { sendAsWritten } from '../support/as-written';
+import { storm, tally } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const CREDENTIALS = { email: 'nobody@example.com', password: 'correct horse battery' };
@@ -89,24 +91,32 @@ describe('The rate limit', () => {
     });
   });
 
-  it('does not count health and metrics', async () => {
+  it('does not count health, and readings of the metrics on their own', async () => {
     await withLimits({ RATE_LIMIT_PER_MINUTE: '2' }, async ({ anonymous }) => {
-      for (const path of ['/health/live', '/health/ready', '/metrics']) {
+      for (const path of ['/health/live', '/health/ready']) {
         expect(await statusesOf(4, () => anonymous.get(path))).toEqual([200, 200, 200, 200]);
       }
-      expect(await statusesOf(3, () => anonymous.get('/api/products'))).toEqual([200, 200, 429]);
-      expect((await anonymous.get('/metrics')).status).toBe(200);
+      expect(await statusesOf(3, () => anonymous.get('/health/nothing'))).toEqual([404, 404, 429]);
+      expect(await statusesOf(3, () => anonymous.get('/metrics'))).toEqual([200, 200, 429]);
     });
   });
 
-  it('counts requests to unknown paths too', async () => {
-    await withLimits({ RATE_LIMIT_PER_MINUTE: '3' }, async ({ anonymous }) => {
-      const paths = ['/', '/nowhere', '/api/nowhere', '/nowhere/else'];
+  it('lets nobody read the metrics more than 60 times, by address', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '100' }, async (test) => {
+      const callers = [test.anonymous, test.aUser()];
+      const replies = await storm(61, (index) => callers[index % 2]!.get('/metrics'));
+      expect(tally(replies)).toEqual({ '200': 60, '429 rate_limited': 1 });
+    });
+  });
+
+  it('counts requests to unknown paths too, and what the router refuses', async () => {
+    await withLimits({ RATE_LIMIT_PER_MINUTE: '4' }, async ({ url }) => {
+      const paths = ['/', '/nowhere', '/api/%zz', `/api/products/${'x'.repeat(300)}`, '/api/%zz', '/%zz'];
       const statuses: number[] = [];
       for (const path of paths) {
-        statuses.push((await anonymous.get(path)).status);
+        statuses.push((await sendAsWritten(url, { path })).status);
       }
-      expect(statuses).toEqual([404, 404, 404, 429]);
+      expect(statuses).toEqual([404, 404, 400, 404, 429, 429]);
     });
   });
 

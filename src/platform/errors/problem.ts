@@ -1,8 +1,15 @@
 import type { FastifyReply } from 'fastify';
 import type { DomainError } from './domain-errors';
-import { PROBLEMS, problemType } from './problem-catalogue';
+import { PROBLEMS, type ProblemCode, problemType } from './problem-catalogue';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The code of the problem that is answered; undefined for a success. */
+    problemCode?: ProblemCode;
+  }
+}
 
 /** The scheme and the authority of a URL. */
 const SERVER = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i;
@@ -13,7 +20,7 @@ export interface ProblemBody {
   status: number;
   detail: string;
   instance: string;
-  code: string;
+  code: ProblemCode;
   request_id: string;
 }
 
@@ -35,7 +42,8 @@ export function problemBody(error: DomainError, requestId: string, path: string)
 /** Answers a request with a failure. */
 export function sendProblem(reply: FastifyReply, error: DomainError): void {
   const { request } = reply;
-  const body = problemBody(error, request.id, pathOf(request.url));
+  const body = problemBody(error, request.id, pathOf(request.originalUrl));
+  reply.problemCode = error.code;
   void reply
     .status(body.status)
     .headers({ 'X-Request-Id': request.id, ...error.headers })

@@ -1,9 +1,16 @@
 import { METHODS } from 'node:http';
-import type { FastifyInstance, HTTPMethods } from 'fastify';
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
 import { MethodNotAllowed } from '../errors/domain-errors';
 
 /** All that Node's parser lets through; CONNECT never becomes a request. */
 const KNOWN_METHODS = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route stands for the methods that its path does not know. */
+    isForOtherMethods?: boolean;
+  }
+}
 
 /**
  * Remembers every route that is added; when the server is ready, each known path gets a route for the methods that it
@@ -29,13 +36,11 @@ export function refuseOtherMethods(server: FastifyInstance): void {
       if (url.includes('*') || others.length === 0) {
         continue;
       }
-      server.route({
-        url,
-        method: others,
-        handler: ({ method }) => {
-          throw new MethodNotAllowed(method, allowed);
-        },
-      });
+      const refuse = async ({ method }: FastifyRequest): Promise<void> => {
+        throw new MethodNotAllowed(method, allowed);
+      };
+      // In a hook, so that no body is read: whatever is in it, the method remains the reason.
+      server.route({ url, method: others, config: { isForOtherMethods: true }, onRequest: refuse, handler: refuse });
     }
   });
 }

@@ -13,8 +13,8 @@ export class Metrics {
 
   readonly httpRequestDuration = new Histogram({
     name: 'holdfast_http_request_duration_seconds',
-    help: 'Time from the head of a request to the end of its answer.',
-    labelNames: ['method', 'route', 'status'],
+    help: 'Time from the head of a request to the end of its answer; code is that of the problem, empty for a success.',
+    labelNames: ['method', 'route', 'status', 'code'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [this.registry],
   });

@@ -11,13 +11,17 @@ const REMEMBERED_CALLERS = 20_000;
  * no gain for who registers thousands.
  */
 const USERS_OF_AN_ADDRESS = 10;
-const UNCOUNTED = /^\/(health|metrics)(\/|$|\?)/;
+/** What asks here is to hear of a process that is in trouble, also when its address has been asking a lot. */
+const UNCOUNTED: (string | undefined)[] = ['/health/live', '/health/ready'];
+const METRICS = '/metrics';
+/** Several scrapers may ask every few seconds; each answer takes some milliseconds. */
+const METRICS_PER_MINUTE = 60;
 /** Where passwords are hashed. */
 const PASSWORD_ROUTES = ['/api/auth/login', '/api/auth/register'];
 
 /**
  * Limits requests a minute by user and, for all users of an address together, by address; without a valid token by
- * address alone. Logging in and registering have one limit of their own, by address.
+ * address alone. Logging in and registering have one limit of their own, by address, and so has reading the metrics.
  */
 export async function limitRates(server: FastifyInstance, config: AppConfig): Promise<void> {
   const { rateLimitPerMinute, loginRateLimitPerMinute } = config;
@@ -29,16 +33,18 @@ export async function limitRates(server: FastifyInstance, config: AppConfig): Pr
   const byCaller = server.rateLimit(limit(rateLimitPerMinute, ({ actor, network }) => actor?.id ?? network));
   const ofUsers = server.createRateLimit(limit(rateLimitPerMinute * USERS_OF_AN_ADDRESS, ({ network }) => network));
   const ofPasswords = server.rateLimit(limit(loginRateLimitPerMinute, ({ network }) => network));
+  const ofMetrics = server.rateLimit(limit(Math.min(METRICS_PER_MINUTE, rateLimitPerMinute), ({ network }) => network));
 
   // For every request, also for those to unknown paths, which the plugin's own limit by route would not see.
   server.addHook('onRequest', async function (request, reply) {
-    if (UNCOUNTED.test(request.url)) {
+    const { url: route } = request.routeOptions;
+    if (UNCOUNTED.includes(route)) {
       return;
     }
     if (loginRateLimitPerMinute > 0 && isAboutPasswords(request)) {
       await ofPasswords.call(this, request, reply);
     } else if (rateLimitPerMinute > 0) {
-      await byCaller.call(this, request, reply);
+      await (route === METRICS ? ofMetrics : byCaller).call(this, request, reply);
       // What a user was refused does not count for the others.
       const counted = request.actor && (await ofUsers(request));
       if (counted && !counted.isAllowed && counted.isExceeded) {

@@ -1,0 +1,39 @@
+import type { Socket } from 'node:net';
+import { uuidv7 } from 'uuidv7';
+import { MalformedJson, PayloadTooLarge } from '../errors/domain-errors';
+import { problemBody, PROBLEM_MEDIA_TYPE } from '../errors/problem';
+import type { Metrics } from '../metrics/metrics';
+import { observeUnreadable } from './observe-requests';
+
+interface ParserError extends Error {
+  code?: string;
+  rawPacket?: unknown;
+}
+
+/** What Node's parser could not read never becomes a request, so no hook and no filter sees it. */
+export function answerUnreadable(error: ParserError, socket: Socket, metrics: Metrics): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  refuse(error, socket, metrics);
+}
+
+function refuse({ code, rawPacket }: ParserError, socket: Socket, metrics: Metrics): void {
+  const isTooLarge = code === 'HPE_HEADER_OVERFLOW';
+  const problem = problemBody(
+    isTooLarge
+      ? new PayloadTooLarge('The head of the request is larger than the service accepts')
+      : new MalformedJson('The request is not well-formed HTTP, or did not arrive in time'),
+    uuidv7(),
+    '/',
+  );
+  observeUnreadable(problem, metrics, code);
+  const isHead = Buffer.isBuffer(rawPacket) && rawPacket.toString('latin1', 0, 5) === 'HEAD ';
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${isTooLarge ? '413 Payload Too Large' : '400 Bad Request'}\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\n` +
+      `X-Request-Id: ${problem.request_id}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n` +
+      (isHead ? '' : body),
+  );
+}
