@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { log } from '../../src/platform/logging/logger';
 import type { Reply } from '../support/api';
 import { sendAsWritten } from '../support/as-written';
+import { answersIn, exchangeRaw, type RawAnswer } from '../fuzz/raw-http';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 interface Line {
@@ -162,4 +163,60 @@ describe('Hostile input', () => {
       expect([body.request_id, body.instance]).toEqual([id, path]);
     },
   );
+});
+
+describe('A request that can be read in two ways', () => {
+  async function send(...headers: string[]): Promise<RawAnswer[]> {
+    const head = ['POST /api/auth/login HTTP/1.1', 'Content-Length: 2', 'Connection: close', ...headers];
+    return answersIn(await exchangeRaw(test.url, `${head.join('\r\n')}\r\n\r\n{}`));
+  }
+
+  it.each([
+    ['host', ['Host: x', 'host: y', 'Content-Type: application/json']],
+    [
+      'authorization',
+      ['Host: x', 'Authorization: Bearer a', 'Authorization: Bearer b', 'Content-Type: application/json'],
+    ],
+    ['content-type', ['Host: x', 'Content-Type: application/json', 'Content-Type: text/plain']],
+  ])('is refused when it has two of %s', async (name, headers) => {
+    const [{ status, body }] = (await send(...headers)) as [RawAnswer];
+    expect([status, JSON.parse(body)]).toEqual([
+      400,
+      expect.objectContaining({
+        code: 'validation_failed',
+        errors: [{ field: name, message: `the header ${name} must be given once` }],
+      }),
+    ]);
+  });
+
+  it('is refused when it has two keys', async () => {
+    const headers = ['Host: x', 'Content-Type: application/json', 'Idempotency-Key: a', 'Idempotency-Key: a'];
+    const [{ status, body }] = (await send(...headers)) as [RawAnswer];
+    expect([status, JSON.parse(body).code]).toEqual([400, 'invalid_idempotency_key']);
+  });
+});
+
+describe('A body', () => {
+  it.each([
+    ['Content-Encoding gzip', { 'Content-Encoding': 'gzip' }],
+    ['Content-Encoding br', { 'Content-Encoding': 'identity, br' }],
+    ['charset of the body must be UTF-8, not iso-8859-1', { 'Content-Type': 'application/json; charset=iso-8859-1' }],
+    ['not "utf-16"', { 'Content-Type': 'Application/JSON;Charset="utf-16"' }],
+    ['not us-ascii', { 'Content-Type': 'application/json; charset=utf-8; charset=us-ascii' }],
+  ])('is sent as it is, in UTF-8; otherwise the answer says what is not understood: %s', async (what, headers) => {
+    const reply = await test.admin.post('/api/products', '{}', { ...JSON_TYPE, ...headers });
+    expect([reply.status, reply.body]).toEqual([
+      415,
+      expect.objectContaining({ code: 'unsupported_media_type', detail: expect.stringContaining(what) }),
+    ]);
+  });
+
+  it.each([
+    'application/json; charset=UTF-8',
+    'application/json;charset="utf-8"',
+    'application/json; charset=utf8; v=1',
+  ])('may say that it is in UTF-8, as it is: %s', async (type) => {
+    const headers = { 'Content-Type': type, 'Content-Encoding': 'identity' };
+    expect(fieldsOf(await test.admin.post('/api/products', '{}', headers))).toContain('sku');
+  });
 });

@@ -108,14 +108,24 @@ function wrongMembers(problem: Problem, { target }: Sent, { status, headers, tex
 }
 
 /** A validation failure has to name what was sent or has to be there. */
-function strangersIn({ code, errors }: Problem, { target, body }: Sent, operation?: Operation): string[] {
+function strangersIn({ code, errors }: Problem, { target, headers, body }: Sent, operation?: Operation): string[] {
   if (code !== 'validation_failed') {
     return [];
   }
   const { bodyFields = [], parameters = [] } = operation ?? {};
   const inPath = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
   const sentFields = Object.keys(Object(parsed(body ?? '')) as object);
-  const names = ['body', 'query', 'path', ...namesIn(queryOf(target)), ...bodyFields, ...sentFields, ...inPath];
+  const inHead = headers.map(([name]) => name.toLowerCase());
+  const names = [
+    'body',
+    'query',
+    'path',
+    ...inHead,
+    ...namesIn(queryOf(target)),
+    ...bodyFields,
+    ...sentFields,
+    ...inPath,
+  ];
   const strangers = errors.filter(({ field }) => !names.some((name) => `${field}.`.startsWith(`${name}.`)));
   return [
     ...strangers.map(({ field }) => `problem document: it names ${field}`),

@@ -12,7 +12,7 @@ export const PROBLEMS = {
     status: 400,
     title: 'The request breaks a rule',
     meaning:
-      'At least one field of the body, the query or the path is missing, unknown or out of range. `errors` names every one of them with its rule.',
+      'At least one field of the body, the query, the path or the head is missing, unknown, out of range or ambiguous. `errors` names every one of them with its rule.',
     remedy: 'Mend the named fields and send the request again.',
   },
   malformed_json: {
@@ -105,8 +105,9 @@ export const PROBLEMS = {
   unsupported_media_type: {
     status: 415,
     title: 'Only JSON is understood',
-    meaning: 'The body has a Content-Type other than `application/json`.',
-    remedy: 'Send JSON, and say so in Content-Type.',
+    meaning:
+      'The body has a Content-Type other than `application/json`, a charset other than UTF-8, or a Content-Encoding.',
+    remedy: 'Send JSON in UTF-8, as it is, and say so in Content-Type.',
   },
   idempotency_key_reused: {
     status: 422,

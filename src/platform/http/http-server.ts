@@ -13,6 +13,7 @@ import { readJsonBodies } from './json-bodies';
 import { refuseOtherMethods } from './method-not-allowed';
 import { observeRequests } from './observe-requests';
 import { refuseMalformedPaths, routeRefusedPath } from './refused-paths';
+import { refuseRepeatedHeaders } from './repeated-headers';
 import { answerUnreadable } from './unreadable-requests';
 
 /** The longest product that may be, every character of it escaped, has 93 KiB; a basket of a hundred lines 13. */
@@ -63,6 +64,7 @@ export function createHttpServer(config: AppConfig, authenticate: Authenticate, 
   wrapAnswers(server);
   refuseOtherMethods(server);
   refuseMalformedPaths(server);
+  refuseRepeatedHeaders(server);
   observeRequests(server, metrics);
   endConnectionsWhenClosing(server);
   // Node would refuse an `Expect` other than 100-continue by itself; HTTP lets us pass over what we do not know.

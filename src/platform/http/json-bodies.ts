@@ -1,19 +1,38 @@
 import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import secureJson from 'secure-json-parse';
-import { MalformedJson, ValidationFailed } from '../errors/domain-errors';
+import { MalformedJson, UnsupportedMediaType, ValidationFailed } from '../errors/domain-errors';
 import { shapeFault } from './body-shape';
+
+const UTF_8 = /^"?utf-?8"?$/i;
+const CHARSET = /;\s*charset\s*=\s*([^;]*)/gi;
 
 /** Reads bodies as JSON in UTF-8, and refuses all others: none is guessed at, and none reaches for a prototype. */
 export function readJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, ({ headers }, body, done) => {
     try {
+      assertPlainUtf8(headers);
       done(null, body.length === 0 ? undefined : parse(body as Buffer));
     } catch (error) {
       done(error as Error);
     }
   });
+}
+
+/** @throws UnsupportedMediaType */
+function assertPlainUtf8(headers: IncomingHttpHeaders): void {
+  const encodings = (headers['content-encoding'] ?? '').split(',').map((encoding) => encoding.trim());
+  const encoding = encodings.find((one) => one !== '' && one.toLowerCase() !== 'identity');
+  if (encoding !== undefined) {
+    throw new UnsupportedMediaType(`The body must be sent as it is, not with Content-Encoding ${encoding}`);
+  }
+  const charsets = [...headers['content-type']!.matchAll(CHARSET)].map(([, charset]) => charset!.trim());
+  const charset = charsets.find((one) => !UTF_8.test(one));
+  if (charset !== undefined) {
+    throw new UnsupportedMediaType(`The charset of the body must be UTF-8, not ${charset}`);
+  }
 }
 
 /** @throws MalformedJson, ValidationFailed */
