@@ -12,6 +12,7 @@ import { wrapAnswers } from './envelope';
 import { readJsonBodies } from './json-bodies';
 import { refuseOtherMethods } from './method-not-allowed';
 import { observeRequests } from './observe-requests';
+import { keepOpenAnswers } from './open-answers';
 import { refuseMalformedPaths, routeRefusedPath } from './refused-paths';
 import { refuseRepeatedHeaders } from './repeated-headers';
 import { answerUnreadable } from './unreadable-requests';
@@ -59,6 +60,7 @@ export function createHttpServer(config: AppConfig, authenticate: Authenticate, 
       headersTimeout: config.requestTimeoutMs,
     },
   });
+  keepOpenAnswers(server);
   openContexts(server, authenticate, config);
   readJsonBodies(server);
   wrapAnswers(server);
@@ -66,7 +68,6 @@ export function createHttpServer(config: AppConfig, authenticate: Authenticate, 
   refuseMalformedPaths(server);
   refuseRepeatedHeaders(server);
   observeRequests(server, metrics);
-  endConnectionsWhenClosing(server);
   // Node would refuse an `Expect` other than 100-continue by itself; HTTP lets us pass over what we do not know.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response));
   return server;
@@ -102,19 +103,4 @@ function openContexts(server: FastifyInstance, authenticate: Authenticate, { req
   server.addHook('preValidation', (request, _reply, done) =>
     until(performance.now() + requestTimeoutMs, () => cls.runWith(request.context, done)),
   );
-}
-
-/** A client that keeps its connection open would hold up the shutdown until it is tired of it. */
-function endConnectionsWhenClosing(server: FastifyInstance): void {
-  let isClosing = false;
-  server.addHook('preClose', (done) => {
-    isClosing = true;
-    done();
-  });
-  server.addHook('onSend', (_request, reply, _payload, done) => {
-    if (isClosing) {
-      void reply.header('Connection', 'close');
-    }
-    done();
-  });
 }

@@ -10,16 +10,35 @@ interface ParserError extends Error {
   rawPacket?: unknown;
 }
 
-/** What Node's parser could not read never becomes a request, so no hook and no filter sees it. */
+/**
+ * What Node's parser could not read never becomes a request, so no hook and no filter sees it. It is answered here, after
+ * the requests that came whole before it on the same connection, and is the last of it.
+ */
 export function answerUnreadable(error: ParserError, socket: Socket, metrics: Metrics): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  refuse(error, socket, metrics);
+  // What follows unreadable bytes, or an answer that was to be the last, is not looked at.
+  if (socket.isEnding) {
+    return;
+  }
+  socket.isEnding = true;
+  // Node would take the end of what the client sends for a hang-up, and close before the answers are out.
+  socket.removeAllListeners('end');
+  const begun = socket.openAnswers?.filter(({ req }) => req.complete).at(-1);
+  if (begun) {
+    begun.once('close', () => refuse(error, socket, metrics));
+  } else {
+    refuse(error, socket, metrics);
+  }
 }
 
 function refuse({ code, rawPacket }: ParserError, socket: Socket, metrics: Metrics): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
   const isTooLarge = code === 'HPE_HEADER_OVERFLOW';
   const problem = problemBody(
     isTooLarge
