@@ -168,7 +168,7 @@ async function assertFitsTx(tx: Tx, level: StockLevel, delta: number, field: str
     const { productId: product_id, warehouseId: warehouse_id, available } = level;
     throw await shortfallTx(tx, [{ product_id, warehouse_id, requested: -delta, available }]);
   }
-  if (level.total + delta > MAX_STOCK) {
+  if (delta > 0 && level.total + delta > MAX_STOCK) {
     throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_STOCK}` });
   }
 }
