@@ -88,7 +88,14 @@ export class OrdersController {
     schema: { type: 'string', example: '"1"' },
   })
   @ApiData(OrderResponse, 'The order after the change.')
-  @ApiProblems('forbidden', 'not_found', 'invalid_transition', 'reservation_not_active', 'version_mismatch')
+  @ApiProblems(
+    'forbidden',
+    'not_found',
+    'invalid_transition',
+    'reservation_not_active',
+    'stock_level_full',
+    'version_mismatch',
+  )
   changeStatus(
     @IdParam() id: string,
     @Body() body: ChangeOrderStatusBody,

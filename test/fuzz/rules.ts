@@ -10,6 +10,7 @@ const MEMBERS = ['type', 'title', 'status', 'detail', 'instance', 'code', 'reque
 const MORE_MEMBERS: Partial<Record<ProblemCode, string[]>> = {
   validation_failed: ['errors'],
   insufficient_stock: ['shortages'],
+  stock_level_full: ['levels'],
   reservation_not_active: ['reservation_status'],
   invalid_transition: ['from', 'to', 'allowed'],
   duplicate: ['field'],

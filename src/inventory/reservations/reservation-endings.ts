@@ -6,10 +6,10 @@ import type { LockOptions } from '../../platform/database/rows.locks';
 import { together } from '../../platform/database/together';
 import { afterCommit, commitWith } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
-import { type DomainError, Overloaded } from '../../platform/errors/domain-errors';
+import { type DomainError, Overloaded, StockLevelFull } from '../../platform/errors/domain-errors';
 import { Metrics } from '../../platform/metrics/metrics';
 import { type Posting, StockLedger } from '../stock/stock-ledger';
-import type { StockLevel } from '../stock/stock.entity';
+import { LEVEL_CAPACITY, type StockLevel } from '../stock/stock.entity';
 import { keyOf, lockLevels } from '../stock/stock.locks';
 import type { HeldReservation } from './hold-job';
 import type { ReservationStatus } from './reservation.entity';
@@ -76,19 +76,20 @@ export class ReservationEndings {
   ) {}
 
   /**
-   * Judges each wish about a reservation that is locked, as its order is: it may be refused as ReservationNotActive, or as
-   * Overloaded if a level was skipped. Locks the levels of all, and looks at the clock only then.
+   * Judges each wish about a reservation that is locked, as its order is: it may be refused as ReservationNotActive, as
+   * StockLevelFull, or as Overloaded if a level was skipped. Locks the levels of all, and looks at the clock only then.
    */
   async judgeAllTx(tx: Tx, wishes: readonly Wish[], options: LockOptions): Promise<Judgement> {
     const items = wishes.flatMap((wish) => wish.of.items);
     const locked = items.length > 0 ? await lockLevels(tx, items, options) : { levels: [], now: undefined };
     const now = locked.now ?? (await databaseNow(tx));
     const keys = new Set(locked.levels.map(keyOf));
+    const takeRoom = roomIn(locked.levels);
     const granted: Granted[] = [];
     const refused = new Map<string, DomainError>();
     for (const wish of wishes) {
       const isSkipped = !wish.of.items.every((item) => keys.has(keyOf(item)));
-      const error = isSkipped ? new Overloaded() : refusalOf(wish, now);
+      const error = isSkipped ? new Overloaded() : (refusalOf(wish, now) ?? takeRoom(wish));
       if (error) {
         refused.set(wish.of.id, error);
       } else {
@@ -150,6 +151,27 @@ function refusalOf({ of: reservation, to }: Wish, now: Date): DomainError | unde
     case 'expire':
     case 'restock':
   }
+}
+
+/** Takes the room that a wish needs in these levels; those that are judged after it have less. The error if there is too little. */
+function roomIn(levels: readonly StockLevel[]): (wish: Wish) => StockLevelFull | undefined {
+  const rooms = new Map(levels.map((level) => [keyOf(level), LEVEL_CAPACITY - level.total]));
+  return ({ of: { items }, to }) => {
+    if (to !== 'restock') {
+      return undefined;
+    }
+    const full = items.filter((item) => item.quantity > rooms.get(keyOf(item))!);
+    if (full.length > 0) {
+      return new StockLevelFull(
+        full.map((item) => ({
+          ...{ product_id: item.productId, warehouse_id: item.warehouseId },
+          ...{ quantity: item.quantity, room: rooms.get(keyOf(item))! },
+        })),
+      );
+    }
+    items.forEach((item) => rooms.set(keyOf(item), rooms.get(keyOf(item))! - item.quantity));
+    return undefined;
+  };
 }
 
 function endingOf({ to }: Wish): Ending | undefined {

@@ -4,8 +4,8 @@ import { IsText, IsWholeNumber, Optional } from '../../platform/http/validators'
 import { MOVEMENT_KINDS, type MovementKind, type StockLevel, type StockMovement } from './stock.entity';
 
 /**
- * The most that may be put into one warehouse of one product: half of what the column holds, so that what was sold and
- * is cancelled can come back.
+ * Above this nothing more may be put into one warehouse of one product: half of what a level can hold, so that what was
+ * sold and is cancelled can come back.
  */
 export const MAX_STOCK = 1_000_000_000;
 

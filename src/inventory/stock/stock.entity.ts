@@ -3,6 +3,9 @@ import { PrimaryMoment } from '../../platform/database/columns';
 import { Product } from '../products/product.entity';
 import { Warehouse } from '../warehouses/warehouse.entity';
 
+/** The most that a level can hold: PostgreSQL's integer has no more. */
+export const LEVEL_CAPACITY = 2_147_483_647;
+
 /** What one warehouse has of one product. Nothing references this table, so its row locks disturb no insert. */
 @Entity('stock_levels')
 @Check('stock_levels_available_not_negative', 'available >= 0')

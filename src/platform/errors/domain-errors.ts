@@ -112,6 +112,32 @@ export class InsufficientStock extends DomainError {
   }
 }
 
+export interface FullLevel {
+  product_id: string;
+  warehouse_id: string;
+  /** So many pieces should come back. */
+  quantity: number;
+  /** There is room for so many. */
+  room: number;
+}
+
+export class StockLevelFull extends DomainError {
+  readonly code = 'stock_level_full';
+  override readonly members: { levels: FullLevel[] };
+
+  constructor(levels: FullLevel[]) {
+    super(
+      levels
+        .map(
+          (level) =>
+            `product ${level.product_id} in warehouse ${level.warehouse_id}: no room for ${level.quantity} more`,
+        )
+        .join('; '),
+    );
+    this.members = { levels };
+  }
+}
+
 export class ReservationNotActive extends DomainError {
   readonly code = 'reservation_not_active';
   override readonly members: { reservation_status: string };

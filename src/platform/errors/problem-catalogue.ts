@@ -65,6 +65,13 @@ export const PROBLEMS = {
       'At least one line asks for more than is available. `shortages` lists every short line with the number that is there. Nothing was reserved or changed.',
     remedy: 'Ask for less, or try again later.',
   },
+  stock_level_full: {
+    status: 409,
+    title: 'The stock level cannot hold so many',
+    meaning:
+      'What would come back does not fit: one warehouse counts up to 2147483647 pieces of a product. `levels` lists every level that is too full, with its room. Nothing was changed.',
+    remedy: 'Have an administrator take pieces of the product out of that warehouse, and try again.',
+  },
   reservation_not_active: {
     status: 409,
     title: 'The reservation is no longer active',

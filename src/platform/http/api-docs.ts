@@ -99,6 +99,9 @@ const MEMBERS: Partial<Record<ProblemCode, object>> = {
     errors: [{ field: 'items.0.quantity', message: 'quantity must be a whole number from 1 to 1000000' }],
   },
   insufficient_stock: { shortages: [{ product_id: EXAMPLE_ID, requested: 3, available: 1 }] },
+  stock_level_full: {
+    levels: [{ product_id: EXAMPLE_ID, warehouse_id: EXAMPLE_ID, quantity: 3, room: 1 }],
+  },
   reservation_not_active: { reservation_status: 'expired' },
   invalid_transition: { from: 'shipped', to: 'cancelled', allowed: ['delivered'] },
   duplicate: { field: 'sku' },
