@@ -1,6 +1,18 @@
 import fc, { type Arbitrary } from 'fast-check';
 import type { ApiDocument, Operation, Parameter } from './document';
 import { CALLERS, type CallerName, FORGERIES } from './callers';
+import {
+  type Edit,
+  EDITS,
+  HEADERS,
+  METHODS,
+  PATH_TEXTS,
+  QUERY_KEYS,
+  QUERY_TEXTS,
+  type Spelling,
+  SPELLINGS,
+  SUFFIXES,
+} from './oddities';
 import { Fields, hostileText, hostileValue, Known, validValue, type Value, Verbatim } from './values';
 
 /** A call before it is made: what is only known then is not yet filled in. */
@@ -10,6 +22,7 @@ export interface Call {
   /** The values of the path's parameters, and what is written behind the path. */
   readonly path: Readonly<Record<string, Value>>;
   readonly suffix: string;
+  readonly spelling?: Spelling;
   readonly query: readonly (readonly [string | Verbatim, Value])[];
   readonly headers: readonly (readonly [string, Value])[];
   readonly body?: Value;
@@ -18,97 +31,7 @@ export interface Call {
   readonly caller: CallerName;
 }
 
-/** A change of the text that the body has become. */
-type Edit = (text: string) => string;
 type Mutation = (call: Call) => Call;
-
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY'];
-
-const HEADERS: Record<string, (string | Known)[]> = {
-  'Idempotency-Key': ['', ' ', 'a b', 'ä', '"quoted"', 'x'.repeat(255), 'x'.repeat(256), '\u007f', 'a\tb', 'key,key'],
-  'If-Match': ['*', '"1"', '1', 'W/"1"', '"x"', '"1", "2"', '', ',', '"99999999999"', '-1', '"1e0"', '1'.repeat(3000)],
-  'X-Request-Id': [new Known('fresh', 0), new Known('FRESH', 0), '', 'x', 'a\tb', 'x'.repeat(4000), '\u009b31m'],
-  'Content-Type': [
-    ...[
-      'application/json; charset=utf-8',
-      'application/json;charset=UTF-16',
-      'application/json; charset="',
-      'text/plain',
-    ],
-    ...['APPLICATION/JSON', 'application/json, text/plain', 'application/json;;;', 'application/problem+json', '', '/'],
-    ...['multipart/form-data', 'application/x-www-form-urlencoded', 'application/json\t', 'json', ';', '\u00e4'],
-  ],
-  Accept: ['text/html', 'application/xml', '', ';;;', '*/*;q=0', 'x'.repeat(2000)],
-  'Content-Encoding': ['gzip', 'br', 'identity', 'nonsense', 'gzip, gzip'],
-  Expect: ['100-continue', 'nonsense', '', '100-continue, 200-ok'],
-  'X-HTTP-Method-Override': ['DELETE', 'GET', 'POST'],
-  'X-Forwarded-For': ['127.0.0.1', 'x, y, z', '::1', '\u0080'],
-  'X-Forwarded-Host': ['evil.example'],
-  Upgrade: ['websocket', 'h2c'],
-  Range: ['bytes=0-1'],
-  'If-None-Match': ['*', '"1"'],
-  'If-Modified-Since': ['never'],
-  Cookie: ['a=b; __proto__=c', 'x'.repeat(7000)],
-  Origin: ['null', 'http://evil.example'],
-  'Accept-Encoding': ['gzip', ''],
-  Connection: ['close', 'Upgrade', 'Authorization'],
-  'X-Very-Long': ['x'.repeat(10_000), 'x'.repeat(17_000)],
-};
-
-const QUERY_KEYS = [
-  ...['__proto__', 'constructor', 'toString', '', ' ', 'x', 'limit[]', 'limit[0]', 'q.$ne', 'status[$ne]', 'a[b][c]'],
-  ...['\u0000', '\ud83d\ude00', 'LIMIT', 'limit ', 'x'.repeat(300), 'then', 'request_id\r\n'],
-];
-const QUERY_TEXTS = [
-  '%',
-  '%zz',
-  '%ff',
-  '%c0%af',
-  '%ed%a0%80',
-  '%00',
-  '%u0041',
-  '+',
-  '%2b',
-  '=',
-  'a=b',
-  '%25',
-  '%F0%9F',
-];
-const PATH_TEXTS = [
-  '%00',
-  '%ff',
-  '%c0%ae',
-  '%2e%2e',
-  '%2f',
-  '%zz',
-  '%',
-  '%252f',
-  '.',
-  '..;',
-  '%20',
-  '*',
-  ':id',
-  "'",
-  '\u00e4',
-];
-const SUFFIXES = ['/', '//', '/.', '/..', '/%2e%2e', ';a=b', '%2f', '/x', '/../..', '#x', '%00', '.json', '\\', '?'];
-
-const EDITS: ((pick: number) => Edit)[] = [
-  (pick) => (text) => text.slice(0, pick % (text.length + 1)),
-  (pick) => (text) => `${text.slice(0, pick % (text.length + 1))}${text.slice((pick % (text.length + 1)) + 1)}`,
-  (pick) => (text) => text.slice(0, pick % (text.length + 1)) + '\u0000' + text.slice(pick % (text.length + 1)),
-  () => (text) => `\ufeff${text}`,
-  () => (text) => `${text}${text}`,
-  () => (text) => text.replace(/}\s*$/, ',}'),
-  () => (text) => text.replaceAll('"', "'"),
-  () => (text) => text.replace(/^{/, '{"__proto__":{"role":"admin"},'),
-  () => (text) => text.replace(/^{/, '{"\\u005f\\u005fproto__":{"role":"admin"},'),
-  () => (text) => text.replace(/^{/, '{// comment\n'),
-  () => (text) => ` \t\r\n${text}\n\n`,
-  () => (text) => text + ' '.repeat(300_000),
-  () => () => '',
-  () => () => 'null',
-];
 
 /** Calls of every operation: half of them as the document has them but for a change or two, the rest far from it. */
 export function anyCall(document: ApiDocument): Arbitrary<Call> {
@@ -148,7 +71,18 @@ export function callOf(document: ApiDocument, operation: Operation): Arbitrary<C
     .map(([call, some]) => some.reduce((changed, mutate) => mutate(changed), call));
 }
 
-const LOGIN = '/api/auth/login';
+/** Calls by an administrator that name one parameter of the query twice, and no other. */
+export function callsNamingTwice(document: ApiDocument, operation: Operation): Arbitrary<Call>[] {
+  return operation.parameters
+    .filter((parameter) => parameter.in === 'query')
+    .map((parameter) => {
+      const given = parameterOf(document, { ...parameter, required: true }, operation.path);
+      const asAdmin = validCall(document, operation).map((call): Call => ({ ...call, caller: 'admin' }));
+      return fc.tuple(asAdmin, given).map(([call, entry]) => ({ ...call, query: entry ? [entry, entry] : [] }));
+    });
+}
+
+export const LOGIN = '/api/auth/login';
 /** Those of somebody who is registered: by chance they would hardly be right. */
 const CREDENTIALS = new Fields([
   ['email', new Known('email', 0)],
@@ -233,13 +167,21 @@ function mutationOf({ parameters }: Operation): Arbitrary<Mutation> {
         fc.oneof(hostileText, verbatim(QUERY_TEXTS)),
       )
       .map((entry): Mutation => (call) => ({ ...call, query: [...call.query, entry] })),
+    fc.nat().map((pick): Mutation => (call) => ({ ...call, query: withOneTwice(call.query, pick) })),
     { weight: 2, arbitrary: pathMutation(inPath, verbatim(PATH_TEXTS)) },
+    fc.constantFrom(...SPELLINGS).map((spelling): Mutation => (call) => ({ ...call, spelling })),
     header.map((entry): Mutation => (call) => ({ ...call, headers: [...call.headers, entry] })),
     { weight: 2, arbitrary: header.map(([name, value]): Mutation => (call) => ({ ...call, headers: [...without(call.headers, name), [name, value]] })) }, // prettier-ignore
     fc.constantFrom(...CALLERS, ...FORGERIES).map((caller): Mutation => (call) => ({ ...call, caller })),
     fc.constantFrom(...METHODS).map((method): Mutation => (call) => ({ ...call, method })),
     fc.constant<Mutation>((call) => ({ ...call, isChunked: true })),
   );
+}
+
+/** One of the parameters is given again, or one that every list takes is given twice. */
+function withOneTwice(query: Call['query'], pick: number): Call['query'] {
+  const given = query.length > 0 ? query : [['limit', '1'] as const];
+  return [...given, given[pick % given.length]!];
 }
 
 function pathMutation(names: string[], written: Arbitrary<Verbatim>): Arbitrary<Mutation> {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { rowCounts } from '../support/database';
-import { anyCall, type Call, callOf } from './calls';
+import { anyCall, type Call, callOf, callsNamingTwice, LOGIN } from './calls';
 import { ApiDocument, type Operation } from './document';
+import { SPELLINGS } from './oddities';
 import { type Answered, asCurl, type Sent } from './requests';
 import { brokenRules, operationOf } from './rules';
 import { almostHttp, answersIn, exchangeRaw, MALFORMED, type RawAnswer, SMUGGLED } from './raw-http';
@@ -31,6 +32,8 @@ let document: ApiDocument;
 /** Request id and status of each answer; an id may be sent more than once. */
 const answered: [id: string, status: number][] = [];
 const successes = new Set<string>();
+/** The last success of an operation that can be asked for again: a POST under a key. */
+const repeatable = new Map<string, Exchange>();
 const refusals = new Set<string>();
 let comparedBatches = 0;
 
@@ -52,10 +55,10 @@ describe(`${CALLS} calls, made up from the OpenAPI document with seed ${SEED},`,
   });
 
   it('reach a success and a refusal of every operation', async () => {
-    // What chance has left out is asked for until it has both, with reservations at hand that have not ended.
-    const reserving = document.operations.filter(({ name }) => name === 'POST /api/reservations');
+    // What chance has left out is asked for until it has both, with pieces at hand, and reservations that have not ended.
+    const before = document.operations.filter(({ name }) => /^POST .api.(products|reservations)$/.test(name));
     for (const operation of document.operations) {
-      const more = [...reserving, operation].map((one) => callOf(document, one));
+      const more = [...before, operation].map((one) => callOf(document, one));
       for (const calls of fc.sample(fc.tuple(...more), { seed: SEED, numRuns: MOST_MORE_CALLS })) {
         if (successes.has(operation.name) && refusals.has(operation.name)) {
           break;
@@ -69,6 +72,29 @@ describe(`${CALLS} calls, made up from the OpenAPI document with seed ${SEED},`,
       neverSucceeded: names.filter((name) => !successes.has(name)),
       neverRefused: names.filter((name) => !refusals.has(name)),
     }).toEqual({ neverSucceeded: [], neverRefused: [] });
+  });
+
+  it('take effect once under a key, however the path is spelled, and read the same', async () => {
+    expect([...repeatable.keys()].filter((name) => name.startsWith('POST')).length).toBeGreaterThan(2);
+    for (const [name, { sent, answer }] of repeatable) {
+      const [, path, query] = /^([^?#]*)([^]*)$/.exec(sent.target)!;
+      for (const target of SPELLINGS.map((spelling) => spelling(path!) + query!)) {
+        const { answer: again } = await send({ ...sent, target });
+        expect([name, target, again.status]).toEqual([name, target, answer.status]);
+        if (sent.method === 'POST') {
+          expect(again.headers['idempotent-replayed']).toBe('true');
+          expect(JSON.parse(again.text).data).toEqual(JSON.parse(answer.text).data);
+        }
+      }
+    }
+  });
+
+  it('name no parameter twice, or each of its values counts once', async () => {
+    const twice = document.operations.flatMap((operation) => callsNamingTwice(document, operation));
+    expect(twice.length).toBeGreaterThan(0);
+    for (const call of twice.flatMap((calls) => fc.sample(calls, { seed: SEED, numRuns: 3 }))) {
+      await exchange(call);
+    }
   });
 
   it('leave the stock reconciled, and a service that lives and has kept nothing of them', async () => {
@@ -140,8 +166,11 @@ async function runBatch(calls: Call[]): Promise<void> {
   }
 }
 
-async function exchange(call: Call): Promise<Exchange> {
-  const sent = service.client.prepare(call);
+function exchange(call: Call): Promise<Exchange> {
+  return send(service.client.prepare(call));
+}
+
+async function send(sent: Sent): Promise<Exchange> {
   let answer: Answered;
   try {
     answer = await service.client.send(sent);
@@ -170,9 +199,19 @@ function note({ sent, answer }: Exchange): void {
     return;
   }
   (status < 300 ? successes : refusals).add(operation.name);
+  if (status < 300 && isRepeatable(operation, sent)) {
+    repeatable.set(operation.name, { sent, answer });
+  }
   if (status < 300 && headers['content-type']?.startsWith('application/json')) {
     rememberThings(operation, JSON.parse(text));
   }
+}
+
+/** A PATCH would take effect again, and every log-in makes another token. Its path is not yet spelled in another way. */
+function isRepeatable({ method, path }: Operation, { headers, call }: Sent): boolean {
+  const hasKey = headers.some(([name]) => name === 'Idempotency-Key');
+  const isOnce = method === 'GET' || (method === 'POST' && path !== LOGIN && hasKey);
+  return isOnce && call.suffix === '' && call.spelling === undefined;
 }
 
 function rememberThings({ path, makes }: Operation, { data, page }: Envelope): void {

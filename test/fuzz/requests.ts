@@ -45,13 +45,13 @@ export class Client {
 
   /** Fills in what is only known now. */
   prepare(call: Call): Sent {
-    const { operation, method, suffix, edit = (json: string) => json } = call;
+    const { operation, method, suffix, edit = (json: string) => json, spelling = (path: string) => path } = call;
     const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => this.inUrl(call.path[name]!) ?? UNKNOWN_ID);
     const query = call.query.flatMap(([name, value]) => {
       const written = this.inUrl(value);
       return written === undefined ? [] : [`${this.inUrl(name)}=${written}`];
     });
-    const target = `${path}${suffix}${query.length > 0 ? `?${query.join('&')}` : ''}`;
+    const target = `${spelling(path + suffix)}${query.length > 0 ? `?${query.join('&')}` : ''}`;
     const body = call.body === undefined ? undefined : wellFormed(edit(this.json(call.body)));
     return { call, method, target, headers: this.headers(call, body), body };
   }

@@ -16,6 +16,8 @@ const MORE_MEMBERS: Partial<Record<ProblemCode, string[]>> = {
   duplicate: ['field'],
   version_mismatch: ['current_version'],
 };
+/** The parameters that may be given again and again. */
+const REPEATABLE = ['GET /api/orders status'];
 const MONEY = /^\d+\.\d\d$/;
 const MONEY_NAMES = ['price', 'unit_price', 'line_total', 'total_amount', 'amount'];
 
@@ -26,15 +28,16 @@ export function isUnread(answer: string): boolean {
 
 /** The operation that a request asks for, which need not be the one that it was made up from. */
 export function operationOf({ method, target }: Sent, { operations }: ApiDocument): Operation | undefined {
-  const path = target.split(/[?#]/, 1)[0]!.replace(/(?<=.)\/$/, '');
+  const path = pathOf(target).replace(/(?<=.)\/$/, '');
+  if (!isDecodable(path)) {
+    return undefined;
+  }
   const matches = operations.filter(
     (operation) =>
       (method === operation.method || (method === 'HEAD' && operation.method === 'GET')) &&
-      new RegExp(`^${operation.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(path),
+      new RegExp(`^${operation.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(decodeURI(path)),
   );
-  return isDecodable(path)
-    ? matches.sort((one, other) => one.path.split('{').length - other.path.split('{').length)[0]
-    : undefined;
+  return matches.sort((one, other) => one.path.split('{').length - other.path.split('{').length)[0];
 }
 
 /** Every rule of the contract that this answer breaks. */
@@ -103,7 +106,7 @@ function wrongMembers(problem: Problem, { target }: Sent, { status, headers, tex
     [problem.status === status && PROBLEMS[code].status === status, `its status is ${problem.status}`],
     [problem.type === problemType(code), `its type is ${problem.type}`],
     [problem.title === PROBLEMS[code].title, `its title is ${problem.title}`],
-    [isUnread(text) || problem.instance === target.split(/[?#]/, 1)[0], `its instance is ${problem.instance}`],
+    [isUnread(text) || problem.instance === pathOf(target), `its instance is ${problem.instance}`],
   ];
   return rules.filter(([isKept]) => !isKept).map(([, wrong]) => `problem document: ${wrong}`);
 }
@@ -165,10 +168,18 @@ function rulesOfSuccess(operation: Operation, sent: Sent, answer: Answered): str
 
 function rulesOfEnvelopes({ headers, text }: Answered): string[] {
   const { request_id, data } = parsed(text) as { request_id: string; data: unknown };
-  return [...(request_id === headers['x-request-id'] ? [] : ['request_id is not X-Request-Id']), ...wrongMoney(data)];
+  const ids = Array.isArray(data) ? (data as { id?: string }[]).flatMap(({ id }) => id ?? []) : [];
+  return [
+    ...(request_id === headers['x-request-id'] ? [] : ['request_id is not X-Request-Id']),
+    ...(new Set(ids).size === ids.length ? [] : ['a list has something twice']),
+    ...wrongMoney(data),
+  ];
 }
 
-function wrongParameters({ checkParameter, parameters }: Operation, { target, headers }: Sent): string[] {
+function wrongParameters(
+  { name: operation, checkParameter, parameters }: Operation,
+  { target, headers }: Sent,
+): string[] {
   const query = [...new URLSearchParams(`?${queryOf(target)}`)];
   const ofHeaders = headers.filter(([name]) => checkParameter.has(name.toLowerCase()));
   const repeated = query.filter(([name], index) => query.some(([other], at) => at < index && other === name));
@@ -179,7 +190,8 @@ function wrongParameters({ checkParameter, parameters }: Operation, { target, he
     const why = isKnown ? check!(value) : 'there is no such parameter';
     return why && `${name}=${value}: ${why}`;
   });
-  return [...wrong.filter((one) => one !== undefined), ...repeated.map(([name]) => `${name} was given twice`)];
+  const refusable = repeated.filter(([name]) => !REPEATABLE.includes(`${operation} ${name}`));
+  return [...wrong.filter((one) => one !== undefined), ...refusable.map(([name]) => `${name} was given twice`)];
 }
 
 function wrongMoney(data: unknown): string[] {
@@ -191,6 +203,11 @@ function wrongMoney(data: unknown): string[] {
     const isFree = name === 'old_value' || name === 'new_value';
     return isWrong ? [`${name} is ${value}`] : isFree ? [] : wrongMoney(value);
   });
+}
+
+/** Without the query, and without the server that a target may name. */
+function pathOf(target: string): string {
+  return target.replace(/^\w+:\/\/[^/?#]*/, '').split(/[?#]/, 1)[0]!;
 }
 
 function queryOf(target: string): string {

@@ -73,10 +73,18 @@ const SHAPES: Value[] = [
   new Fields([['then', 1], ['toJSON', 1]]), // prettier-ignore
   nested('[', 3000, ']'),
   nested('{"items":', 3000, '}'),
-  nested('[', 60_000, ']'),
+  nested('[', 40_000, ']'),
   Array.from({ length: 101 }, () => new Fields([['product_id', UNKNOWN_ID], ['quantity', 1]])), // prettier-ignore
   Array.from({ length: 3000 }, (_, index) => index),
+  Array.from({ length: 100 }, () => Array.from({ length: 100 }, () => 0)),
+  manyFields(300),
+  manyFields(3000),
+  Array.from({ length: 100 }, () => manyFields(7)),
 ];
+
+function manyFields(count: number): Fields {
+  return new Fields(Array.from({ length: count }, (_, index) => [`field_${index}`, index]));
+}
 
 export const hostileText: Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...TEXTS) },
