@@ -1,39 +1,52 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Searches of products that no trigrams answer, and what is in stock; docs/decisions/0014 says what they cost. */
+/** Searches of products that no trigrams answer, and what is in stock. Migration 15 takes all but the one text back. */
 export class ProductSearch1795132800012 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    // Every sign of a text, and every two that stand together. Its cost, in units of an operator, is as measured.
-    await runner.query(`
-      CREATE FUNCTION pieces_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 5000
-        RETURN string_to_array(lower($1), NULL)
-          || ARRAY(SELECT substr(lower($1), at, 2) FROM generate_series(1, length(lower($1)) - 1) AS at)`);
     await runner.query('DROP INDEX products_by_text');
     await runner.query(`
       CREATE INDEX products_by_text ON products USING gin ((sku || E'\\n' || name) gin_trgm_ops)
         WITH (fastupdate = off)`);
-    await runner.query(`
-      CREATE INDEX products_by_pieces ON products USING gin (pieces_of(sku || E'\\n' || name)) WITH (fastupdate = off)`);
-    // Without statistics the planner takes any pieces for rare, and so never reads the table for them instead.
-    await runner.query('ALTER INDEX products_by_pieces ALTER COLUMN 1 SET STATISTICS 0');
+    await this.makePieces(runner);
     // Processes that share a scan of it are started for a list before it knows whether it needs one.
     await runner.query('ALTER TABLE products SET (parallel_workers = 0)');
-    await this.availability(runner);
+    await this.makeAvailability(runner);
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE product_availability');
-    // With the triggers that call them.
-    await runner.query('DROP FUNCTION list_product(), count_stocked_level() CASCADE');
+    await this.dropAvailability(runner);
     await runner.query('ALTER TABLE products RESET (parallel_workers)');
-    await runner.query('DROP INDEX products_by_pieces, products_by_text');
-    await runner.query('DROP FUNCTION pieces_of(text)');
+    await this.dropPieces(runner);
+    await runner.query('DROP INDEX products_by_text');
     await runner.query(`
       CREATE INDEX products_by_text ON products USING gin (sku gin_trgm_ops, name gin_trgm_ops) WITH (fastupdate = off)`);
   }
 
+  /** Every sign of a text, and every two that stand together. Its cost, in units of an operator, is as measured. */
+  async makePieces(runner: QueryRunner): Promise<void> {
+    await runner.query(`
+      CREATE FUNCTION pieces_of(text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 5000
+        RETURN string_to_array(lower($1), NULL)
+          || ARRAY(SELECT substr(lower($1), at, 2) FROM generate_series(1, length(lower($1)) - 1) AS at)`);
+    await runner.query(`
+      CREATE INDEX products_by_pieces ON products USING gin (pieces_of(sku || E'\\n' || name)) WITH (fastupdate = off)`);
+    // Without statistics the planner takes any pieces for rare, and so never reads the table for them instead.
+    await runner.query('ALTER INDEX products_by_pieces ALTER COLUMN 1 SET STATISTICS 0');
+  }
+
+  async dropPieces(runner: QueryRunner): Promise<void> {
+    await runner.query('DROP INDEX products_by_pieces');
+    await runner.query('DROP FUNCTION pieces_of(text)');
+  }
+
+  async dropAvailability(runner: QueryRunner): Promise<void> {
+    await runner.query('DROP TABLE product_availability');
+    // With the triggers that call them.
+    await runner.query('DROP FUNCTION list_product(), count_stocked_level() CASCADE');
+  }
+
   /** The triggers come first: from then on no product or level changes until this is committed. */
-  private async availability(runner: QueryRunner): Promise<void> {
+  async makeAvailability(runner: QueryRunner): Promise<void> {
     await runner.query(`
       CREATE TABLE product_availability (
         product_id uuid CONSTRAINT product_availability_pkey PRIMARY KEY

@@ -40,7 +40,6 @@ export async function createDatabase({ template = TEMPLATE }: { template?: strin
 const TABLES = [
   'users',
   'products',
-  'product_availability',
   'warehouses',
   'stock_levels',
   'stock_movements',

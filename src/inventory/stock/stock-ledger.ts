@@ -48,7 +48,7 @@ export class StockLedger {
       changed.add(level);
       return this.movement(posting, level);
     });
-    await write(tx, [...changed].sort(byKey), movements);
+    await write(tx, [...changed], movements);
   }
 
   private movement(posting: Posting, after: StockLevel): Partial<StockMovement> {
@@ -67,15 +67,6 @@ export class StockLedger {
       ...(posting.cause ?? this.context.cause),
     };
   }
-}
-
-/**
- * In the order of the locks, because the trigger that counts stocked levels locks a row of each product whose level
- * becomes empty or no longer is. Others may do so at once with levels of the same products in other warehouses. Where
- * the planner joins in another order than this, which it may for a small table, a deadlock is possible, and retried.
- */
-function byKey(left: StockLevel, right: StockLevel): number {
-  return keyOf(left) < keyOf(right) ? -1 : 1;
 }
 
 function apply(posting: Posting, level: StockLevel): void {
