@@ -206,6 +206,14 @@ describe('Without its database', () => {
     expect(rows).toBe(1);
   });
 
+  it('is not ready while its tables cannot be read, which may lie elsewhere', async () => {
+    await test.database.query('ALTER TABLE warehouses RENAME TO elsewhere');
+    const { body } = await test.anonymous.get('/health/ready');
+    await test.database.query('ALTER TABLE elsewhere RENAME TO warehouses');
+    expect([body.status, body.code]).toEqual([503, 'database_unavailable']);
+    expect((await test.anonymous.get('/health/ready')).status).toBe(200);
+  });
+
   it('answers all of many that come while connections break, and a 201 always holds', async () => {
     const product = await aProduct(test, { initial_stock: 50 });
     const users = Array.from({ length: 50 }, () => test.aUser());
