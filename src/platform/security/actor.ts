@@ -17,12 +17,18 @@ export interface SystemActor {
 
 export type Actor = UserActor | SystemActor;
 
+/** Who has called, as far as it is known. */
+export interface Authentication {
+  /** Whom the request's token names; undefined without a valid one, and while that is not known. */
+  actor?: UserActor;
+  /** Where only the external issuer can tell: the same, once it has. Rejected with IssuerUnavailable if it does not. */
+  lateActor?: Promise<UserActor | undefined>;
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who signed the request's token; undefined without a valid one. */
-    actor?: UserActor;
-    /** Where only the external issuer can tell: the same, once it has. Rejected with IssuerUnavailable if it does not. */
-    lateActor?: Promise<UserActor | undefined>;
+    actor?: Authentication['actor'];
+    lateActor?: Authentication['lateActor'];
   }
 }
 

@@ -1,14 +1,6 @@
 import type { AccessTokens } from './access-tokens';
-import type { UserActor } from './actor';
+import type { Authentication } from './actor';
 import type { ExternalTokens } from './external-tokens';
-
-/** Who has called, as far as it is known. */
-export interface Authentication {
-  /** Undefined without a valid token, and while that cannot be told. */
-  readonly actor?: UserActor;
-  /** Where only the external issuer can tell, once it has: rejected with IssuerUnavailable if it does not. */
-  readonly lateActor?: Promise<UserActor | undefined>;
-}
 
 /** Who calls, by the Authorization header: at once for our own tokens, a moment later for those of an external issuer. */
 export type Authenticate = (authorization: string | undefined) => Authentication | Promise<Authentication>;

@@ -1,8 +1,7 @@
 import { jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
 import type { ExternalIssuer } from '../config/external-issuer';
 import { IssuerUnavailable } from '../errors/domain-errors';
-import type { UserActor } from './actor';
-import type { Authentication } from './authentication';
+import type { Authentication, UserActor } from './actor';
 import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';
 import { IssuerKeys } from './issuer-keys';
 
