@@ -4,6 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup';
 import { AuditMonths } from './audit/audit-months';
 import { type Admin, ensureAdmin, openDatabase } from './bootstrap';
+import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import { type AppConfig, loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
 import { log } from './platform/logging/logger';
@@ -25,6 +26,7 @@ async function serve(program: Program): Promise<void> {
   await app.get(AuditMonths, { strict: false }).makeOnSchedule();
   const admin = await ensureAdmin(app, config);
   await listen(app, config);
+  app.get(SweepSchedule, { strict: false }).start();
   announce(app, config, admin);
   await program.interrupted;
   log.info('stopping: requests in flight are served first');

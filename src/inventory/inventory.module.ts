@@ -14,6 +14,7 @@ import { ReservationLanes } from './reservations/reservation-lanes';
 import { ReservationsController } from './reservations/reservations.controller';
 import { ReservationsReader } from './reservations/reservations.reader';
 import { ReservationsService } from './reservations/reservations.service';
+import { SweepSchedule } from './reservations/sweep-schedule';
 import { StockLedger } from './stock/stock-ledger';
 import { StockController } from './stock/stock.controller';
 import { StockService } from './stock/stock.service';
@@ -34,6 +35,7 @@ import { WarehousesService } from './warehouses/warehouses.service';
     ReservationLanes,
     ReservationCancels,
     ReservationExpiry,
+    SweepSchedule,
     HoldWriter,
     HoldBatches,
     HoldLanes,

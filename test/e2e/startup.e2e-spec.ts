@@ -170,6 +170,20 @@ describe('Processes on one database', () => {
     ]);
   });
 
+  it('sweep when a hold ends, long before the schedule says so', async () => {
+    const settings = { RESERVATION_TTL_SECONDS: '1', CLEANUP_CRON: '* * * * *' };
+    const admin = await logIn(await start({ DATABASE_URL: database.url, ...ADMIN, ...settings }).address());
+    const { id: product_id } = dataOf(
+      await admin.post('/api/products', { sku: unique('SKU'), name: 'Mug', price: 1, initial_stock: 3 }),
+    );
+    const order = dataOf(await admin.post('/api/orders', { items: [{ product_id, quantity: 1 }] }));
+    const cancelled = async (): Promise<boolean> =>
+      dataOf(await admin.get('/api/orders?status=cancelled')).length === 1;
+    await until(cancelled, 'it is cancelled');
+    const [step] = dataOf(await admin.get(`/api/orders/${order.id}/history`));
+    expect(Date.parse(step.at) - Date.parse(order.expires_at)).toBeLessThan(1000);
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'end with 0 on %s although a client keeps its connection open',
     async (signal) => {

@@ -1,27 +1,20 @@
 import { log } from '../../src/platform/logging/logger';
 import type { Api } from '../support/api';
 import { rowCounts } from '../support/database';
-import { anOrder, aProduct, aReservation, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
+import {
+  anOrder,
+  aProduct,
+  aReservation,
+  dataOf,
+  expectReconciled,
+  letTimePass,
+  overdueHolds,
+  stockOf,
+} from '../support/factories';
 import { storm, tally, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
-const MAIN = '00000000-0000-7000-8000-000000000001';
 const SYSTEM = 'system:reservation-expiry';
-
-/** So many overdue holds of one piece of each product, with the levels and the ledger that belong to them. */
-const OVERDUE_HOLDS = `
-  WITH held AS (
-    INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
-    SELECT gen_random_uuid(), gen_random_uuid(), 'active', clock_timestamp() - number * interval '1 millisecond', 1, 'EUR'
-    FROM generate_series(1, $2::int) AS number RETURNING id, user_id
-  ), items AS (
-    INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
-    SELECT held.id, user_id, product_id, '${MAIN}', 1, 1 FROM held, unnest($1::uuid[]) AS product_id RETURNING reservation_id, product_id
-  ), moved AS (
-    INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, reservation_id, actor, request_id)
-    SELECT gen_random_uuid(), product_id, '${MAIN}', 'reserve', -1, 1, 0, 0, reservation_id, 'system:test', gen_random_uuid() FROM items
-  )
-  UPDATE stock_levels SET available = available - $2, reserved = reserved + $2 WHERE product_id = ANY($1)`;
 
 describe('The sweep', () => {
   let test: TestApp;
@@ -136,7 +129,7 @@ describe('The sweep', () => {
     const other = await startTestApp({}, test.database);
     try {
       const { id: product } = await aProduct(test, { initial_stock: 1000 });
-      await test.database.query(OVERDUE_HOLDS, [[product], 1000]);
+      await overdueHolds(test, [product], 1000);
       // Both wait for the level, so both have holds in their hands.
       const lock = { sql: 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE', values: [product], waiters: 2 };
       const shares = await whileLocked(test.database, lock, () => Promise.all([test.sweep(), other.sweep()]));
@@ -156,7 +149,7 @@ describe('The sweep', () => {
 
   it('expires what comes after a whole batch that another transaction works on', async () => {
     const { id: product } = await aProduct(test, { initial_stock: 250 });
-    await test.database.query(OVERDUE_HOLDS, [[product], 250]);
+    await overdueHolds(test, [product], 250);
     const [row] = await test.database.query<{ ids: string[] }>(
       `SELECT array_agg(id) AS ids FROM (SELECT id FROM reservations JOIN reservation_items ON reservation_id = id
          WHERE product_id = $1 ORDER BY expires_at, id LIMIT 200) AS batch`,
@@ -170,7 +163,7 @@ describe('The sweep', () => {
     const [{ id: poisoned }, { id: product }] = [await aProduct(test), await aProduct(test, { initial_stock: 250 })];
     // Overdue for longer than the others: it comes first, and is in a batch with many of them.
     await anOverdue(poisoned);
-    await test.database.query(OVERDUE_HOLDS, [[product], 250]);
+    await overdueHolds(test, [product], 250);
     const keepReserved = (pieces: number): Promise<object[]> =>
       test.database.query('UPDATE stock_levels SET reserved = $2::int, total = available + $2 WHERE product_id = $1', [
         poisoned,
@@ -215,21 +208,21 @@ describe('The sweep', () => {
   it('copes with holds of very many items', async () => {
     const products = await Promise.all(Array.from({ length: 40 }, () => aProduct(test, { initial_stock: 200 })));
     const ids = products.map(({ id }) => id);
-    await test.database.query(OVERDUE_HOLDS, [ids, 200]);
+    await overdueHolds(test, ids, 200);
     expect(await test.sweep()).toBe(200);
     expect(await stockOf(test, ids[0]!)).toEqual({ available: 200, reserved: 0, total: 200 });
   });
 
   it('is not needed by a reservation that reclaims more holds than a batch has', async () => {
     const { id: product_id } = await aProduct(test, { initial_stock: 450 });
-    await test.database.query(OVERDUE_HOLDS, [[product_id], 450]);
+    await overdueHolds(test, [product_id], 450);
     expect((await test.aUser().post('/api/reservations', { product_id, quantity: 450 })).status).toBe(201);
     expect(await countOf(product_id, 'expired')).toBe(450);
   });
 
   it('is not needed by many who reclaim at once: as many get theirs as there is stock, and the rest are told the truth', async () => {
     const { id: product_id } = await aProduct(test, { initial_stock: 900 });
-    await test.database.query(OVERDUE_HOLDS, [[product_id], 900]);
+    await overdueHolds(test, [product_id], 900);
     const replies = await storm(6, () => test.aUser().post('/api/reservations', { product_id, quantity: 250 }));
     expect(tally(replies)).toEqual({ '201': 3, '409 insufficient_stock': 3 });
     for (const { body } of replies.filter(({ status }) => status === 409)) {
@@ -241,7 +234,7 @@ describe('The sweep', () => {
 
   it('ends 10 000 overdue holds in one run, and lets others reserve the same product meanwhile', async () => {
     const { id: product_id } = await aProduct(test, { initial_stock: 20_000 });
-    await test.database.query(OVERDUE_HOLDS, [[product_id], 10_000]);
+    await overdueHolds(test, [product_id], 10_000);
     await expectReconciled(test);
     let isRunning = true;
     const sweeping = test.sweep().finally(() => {

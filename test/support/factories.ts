@@ -89,6 +89,25 @@ export async function letTimePass({ database }: TestApp, reservationId: string):
   ]);
 }
 
+/** Makes so many overdue holds of one piece of each product in MAIN, with the levels and the ledger that belong to them. */
+export async function overdueHolds({ database }: TestApp, productIds: string[], count: number): Promise<void> {
+  await database.query(OVERDUE_HOLDS, [productIds, count]);
+}
+
+const OVERDUE_HOLDS = `
+  WITH held AS (
+    INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'active', clock_timestamp() - number * interval '1 millisecond', 1, 'EUR'
+    FROM generate_series(1, $2::int) AS number RETURNING id, user_id
+  ), items AS (
+    INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
+    SELECT held.id, user_id, product_id, '00000000-0000-7000-8000-000000000001', 1, 1 FROM held, unnest($1::uuid[]) AS product_id RETURNING reservation_id, product_id
+  ), moved AS (
+    INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, reservation_id, actor, request_id)
+    SELECT gen_random_uuid(), product_id, '00000000-0000-7000-8000-000000000001', 'reserve', -1, 1, 0, 0, reservation_id, 'system:test', gen_random_uuid() FROM items
+  )
+  UPDATE stock_levels SET available = available - $2, reserved = reserved + $2 WHERE product_id = ANY($1)`;
+
 /** The stock of a product over all warehouses. */
 export async function stockOf(
   { admin }: TestApp,

@@ -1,6 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { Cron } from '@nestjs/schedule';
-import { cleanupCron } from '../../platform/config/app-config';
 import { RequestContext } from '../../platform/context/request-context';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import type { Tx } from '../../platform/database/tx';
@@ -36,6 +34,11 @@ const OVERDUE = `
     AND ($2::timestamptz IS NULL OR (reservation.expires_at, reservation.id) > ($2, $3::uuid))
   ORDER BY reservation.expires_at, reservation.id LIMIT ${BATCH}`;
 
+const NEXT_END = `
+  SELECT 1000 * extract(epoch FROM expires_at - statement_timestamp())::float8 AS "timeLeft" FROM reservations
+  WHERE status = 'active' AND expires_at <= statement_timestamp() + $1 * interval '1 millisecond' AND id <> ALL($2::uuid[])
+  ORDER BY expires_at LIMIT 1`;
+
 interface Overdue {
   id: string;
   orderId: string | null;
@@ -53,6 +56,9 @@ interface Patience {
 /** Ends the holds whose time is over. Nothing waits for it to be right: it gives back what already counts as free. */
 @Injectable()
 export class ReservationExpiry {
+  /** Holds that could not be expired: `sweepAgain` leaves them to the next `sweep`. */
+  private readonly stuck = new Set<string>();
+
   constructor(
     private readonly transactions: TransactionRunner,
     private readonly context: RequestContext,
@@ -61,28 +67,36 @@ export class ReservationExpiry {
     private readonly metrics: Metrics,
   ) {}
 
-  @Cron(cleanupCron(), { name: JOB, waitForCompletion: true })
-  async sweepOnSchedule(): Promise<void> {
-    try {
-      await this.sweep();
-    } catch (error) {
-      log.error({ err: error }, 'sweep failed; it runs again on schedule');
-    }
-  }
-
   /**
    * Expires every overdue reservation, in batches of a transaction each, and returns how many. What another process
    * works on at the moment is left to that one, so any number of them share the work, and each hold ends once. A hold
-   * that cannot be expired is logged and keeps none of the others from it.
+   * that cannot be expired is logged and keeps none of the others from it. Ends after its batch when `signal` is aborted.
    */
-  async sweep(): Promise<number> {
-    const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll());
+  sweep(signal?: AbortSignal): Promise<number> {
+    this.stuck.clear();
+    return this.sweepAgain(signal);
+  }
+
+  /** As `sweep`, but does not try again what could not be expired since the last one. */
+  async sweepAgain(signal?: AbortSignal): Promise<number> {
+    const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll(signal));
     this.metrics.sweepSize.observe(expired);
     this.metrics.sweepLag.set(lag);
     if (expired > 0) {
       log.info({ expired, lag_seconds: lag }, 'expired overdue reservations');
     }
     return expired;
+  }
+
+  /**
+   * In how many milliseconds the next of the holds ends that `sweepAgain` expires, by the database's clock: not above zero if
+   * one is over, `most` if none ends until then. One look into an index.
+   */
+  async timeToNextEnd(most: number): Promise<number> {
+    const [next] = await this.transactions.read((manager) =>
+      manager.query<{ timeLeft: number }[]>(NEXT_END, [most, [...this.stuck]]),
+    );
+    return next?.timeLeft ?? most;
   }
 
   /**
@@ -139,19 +153,21 @@ export class ReservationExpiry {
     }
   }
 
-  private async expireAll(): Promise<{ expired: number; lag: number }> {
+  private async expireAll(signal?: AbortSignal): Promise<{ expired: number; lag: number }> {
     let expired = 0;
     let lag = 0;
     // Page by page, so that what others hold locked at the front does not hide what comes after it.
-    for (let last: Overdue | undefined; ;) {
-      const overdue = await this.findOverdue(null, last);
-      last = overdue.at(-1);
+    for (let last: Overdue | undefined; !signal?.aborted;) {
+      const page = await this.findOverdue(null, last);
+      last = page.at(-1);
       if (!last) {
-        return { expired, lag };
+        break;
       }
-      lag = Math.max(lag, overdue[0]!.lag);
-      expired += await this.expireBatch(overdue, { skipLocked: true });
+      const overdue = page.filter(({ id }) => !this.stuck.has(id));
+      lag = Math.max(lag, overdue[0]?.lag ?? 0);
+      expired += overdue.length > 0 ? await this.expireBatch(overdue, { skipLocked: true }) : 0;
     }
+    return { expired, lag };
   }
 
   private findOverdue(productIds: readonly string[] | null, after?: Overdue): Promise<Overdue[]> {
@@ -169,6 +185,9 @@ export class ReservationExpiry {
         throw error;
       }
       if (error instanceof Overloaded || overdue.length === 1) {
+        if (!patience.isBrief) {
+          overdue.forEach(({ id }) => this.stuck.add(id));
+        }
         log.error({ err: error, reservations: overdue.map(({ id }) => id) }, 'could not expire overdue reservations');
         return 0;
       }

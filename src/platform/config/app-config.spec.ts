@@ -21,6 +21,7 @@ const DEFAULTS = {
   adminEmail: undefined,
   adminPassword: undefined,
   reservationTtlSeconds: 600,
+  sweepsWhenHoldsEnd: true,
   reservationMaxTtlSeconds: 3600,
   reservationQueueLimit: 2000,
   rateLimitPerMinute: 6000,
@@ -96,7 +97,7 @@ describe('Configuration', () => {
     ['RESERVATION_TTL_SECONDS', ['0', 'x', '3601', '99999999']],
     ['RESERVATION_MAX_TTL_SECONDS', ['0', 'x', '599']],
     ['RESERVATION_QUEUE_LIMIT', ['0', '-1', '1000001', '1.5', 'many']],
-    ['CLEANUP_CRON', ['nope', '61 * * * * *', '* *']],
+    ['CLEANUP_CRON', ['nope', '61 * * * * *', '* *', '0 0 30 2 *']],
     ['RATE_LIMIT_PER_MINUTE', ['-1', 'off']],
     ['LOGIN_RATE_LIMIT_PER_MINUTE', ['-1', '1.5']],
     ['LOG_LEVEL', ['loud', 'INFO']],
@@ -163,6 +164,19 @@ describe('Configuration', () => {
         expect(refusalOf(half).message).toMatch(new RegExp(`^[^\\n]*\\b${name}\\b[^\\n]*$`));
       }
     });
+  });
+
+  it.each([
+    ['', true],
+    ['* * * * * *', true],
+    ['*/10 * * * * *', true],
+    ['* * * * *', true],
+    ['*/2 * * * *', false],
+    ['0 * * * *', false],
+    ['0 0 1 1 *', false],
+    ['0 0 0 29 2 *', false],
+  ])('lets the sweep run when holds end unless it is wanted rarely: %s', (CLEANUP_CRON, isWanted) => {
+    expect(loadConfig({ CLEANUP_CRON }).sweepsWhenHoldsEnd).toBe(isWanted);
   });
 
   it('declares the sweep with the same schedule', () => {

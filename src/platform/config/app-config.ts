@@ -22,6 +22,7 @@ export class ConfigurationError extends Error {}
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
+const RARE_MS = 60_000;
 
 class Environment {
   @IsInt()
@@ -124,6 +125,7 @@ class Environment {
   @Max(1_000_000)
   RESERVATION_QUEUE_LIMIT = 2000;
 
+  /** Beside whenever a hold ends. If it is rarer than each minute, the sweep runs on this schedule alone. */
   @IsString()
   CLEANUP_CRON = DEFAULT_CLEANUP_CRON;
 
@@ -173,6 +175,8 @@ export class AppConfig {
   readonly reservationTtlSeconds: number;
   readonly reservationMaxTtlSeconds: number;
   readonly reservationQueueLimit: number;
+  /** Whether the sweep runs not only on schedule. Who wants it rarely wants it at those times and at no others. */
+  readonly sweepsWhenHoldsEnd: boolean;
   readonly rateLimitPerMinute: number;
   readonly loginRateLimitPerMinute: number;
   readonly trustedProxies: number;
@@ -198,6 +202,7 @@ export class AppConfig {
     this.reservationTtlSeconds = env.RESERVATION_TTL_SECONDS;
     this.reservationMaxTtlSeconds = env.RESERVATION_MAX_TTL_SECONDS;
     this.reservationQueueLimit = env.RESERVATION_QUEUE_LIMIT;
+    this.sweepsWhenHoldsEnd = timeBetweenRuns(env.CLEANUP_CRON) <= RARE_MS;
     this.rateLimitPerMinute = env.RATE_LIMIT_PER_MINUTE;
     this.loginRateLimitPerMinute = env.LOGIN_RATE_LIMIT_PER_MINUTE;
     this.trustedProxies = env.TRUSTED_PROXIES;
@@ -220,7 +225,6 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   if (env.RESERVATION_TTL_SECONDS > env.RESERVATION_MAX_TTL_SECONDS) {
     throw new ConfigurationError('RESERVATION_TTL_SECONDS must not be greater than RESERVATION_MAX_TTL_SECONDS');
   }
-  assertCronExpression(env.CLEANUP_CRON);
   return new AppConfig(env);
 }
 
@@ -261,10 +265,13 @@ function wholeNumber(value: string): number | string {
   return /^\d{1,15}$/.test(value) ? Number(value) : value;
 }
 
-function assertCronExpression(expression: string): void {
+/** In milliseconds, between the next run and the one after it. @throws ConfigurationError, also if it would never run */
+function timeBetweenRuns(schedule: string): number {
   try {
-    new CronTime(expression);
+    const [next, afterwards] = new CronTime(schedule).sendAt(2);
+    return afterwards!.diff(next!).toMillis();
   } catch (error) {
-    throw new ConfigurationError(`CLEANUP_CRON must be a cron expression: ${(error as Error).message}`);
+    const [reason] = (error as Error).message.split('\n');
+    throw new ConfigurationError(`CLEANUP_CRON must be a cron expression: ${reason}`);
   }
 }
