@@ -34,8 +34,8 @@ async function archive(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = 'warn';
   const database = await program.keep(openDatabase(config), (opened) => opened.stop());
-  await migrate(database.url);
-  const session = await program.keep(BulkSession.open(database.url), (opened) => opened.close());
+  await migrate(database.direct.url, database.direct.variable);
+  const session = await program.keep(BulkSession.open(database.direct.url), (opened) => opened.close());
   assertOld(month, await databaseDay(session));
   await takeOut(program, session, month, drop);
 }

@@ -10,17 +10,24 @@ import { log } from './platform/logging/logger';
 const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
 
 export interface Database {
+  /** Where the service connects. */
   url: string;
+  /** Where whoever migrates, or needs one session for long, connects: past any pooler. */
+  direct: { url: string; variable: string };
   stop(): Promise<void>;
 }
 
 /** DATABASE_URL, or a real PostgreSQL of our own whose data lies under DATA_DIR. */
-export async function openDatabase({ databaseUrl, dataDir }: AppConfig): Promise<Database> {
-  if (databaseUrl !== undefined) {
-    return { url: databaseUrl, stop: async () => undefined };
+export async function openDatabase({ databaseUrl, databaseMigrationUrl, dataDir }: AppConfig): Promise<Database> {
+  if (databaseUrl === undefined) {
+    const embedded: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir });
+    return { ...embedded, direct: { url: embedded.url, variable: 'DATABASE_URL' } };
   }
-  const embedded: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir });
-  return embedded;
+  const direct =
+    databaseMigrationUrl === undefined
+      ? { url: databaseUrl, variable: 'DATABASE_URL' }
+      : { url: databaseMigrationUrl, variable: 'DATABASE_MIGRATION_URL' };
+  return { url: databaseUrl, direct, stop: async () => undefined };
 }
 
 export interface Admin {

@@ -5,6 +5,7 @@ import { openDatabase } from './bootstrap';
 import { ReservationExpiry } from './inventory/reservations/reservation-expiry';
 import { loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
+import { checkSessions } from './platform/database/start-checks';
 import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
 import { type Program, runProgram } from './program';
@@ -16,7 +17,8 @@ async function cleanUp(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = 'warn';
   const database = await program.keep(openDatabase(config), (opened) => opened.stop());
-  await migrate(database.url);
+  await checkSessions(database.url, config);
+  await migrate(database.direct.url, database.direct.variable);
   const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
   const app = await program.keep(createApp(parts, { cronJobs: false }), (opened) => opened.close());
   const expired = await app.get(ReservationExpiry, { strict: false }).sweep();

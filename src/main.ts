@@ -7,6 +7,7 @@ import { type Admin, ensureAdmin, openDatabase } from './bootstrap';
 import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import { type AppConfig, loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
+import { checkSessions } from './platform/database/start-checks';
 import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
 import { Failure, type Program, runProgram } from './program';
@@ -20,7 +21,8 @@ async function serve(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = config.logLevel;
   const database = await program.keep(openDatabase(config), (opened) => opened.stop());
-  await migrate(database.url);
+  await checkSessions(database.url, config);
+  await migrate(database.direct.url, database.direct.variable);
   const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
   const app = await program.keep(createApp(parts, { cronJobs: true }), close);
   await app.get(AuditMonths, { strict: false }).makeOnSchedule();

@@ -1,12 +1,12 @@
 import { ConfigurationError } from './platform/config/app-config';
-import { DatabaseUnreachable } from './platform/database/migrate';
+import { DatabaseUnreachable, WrongSessions } from './platform/database/start-checks';
 import { EmbeddedPostgresError } from './platform/embedded-postgres/embedded-postgres';
 import { log } from './platform/logging/logger';
 
 /** Something that the person who runs the program can mend. The message is one line. */
 export class Failure extends Error {}
 
-const FOR_THE_READER = [Failure, ConfigurationError, DatabaseUnreachable, EmbeddedPostgresError];
+const FOR_THE_READER = [Failure, ConfigurationError, DatabaseUnreachable, WrongSessions, EmbeddedPostgresError];
 /** After a signal, what does not end by itself is left behind. */
 const LONGEST_SHUTDOWN_MS = 20_000;
 

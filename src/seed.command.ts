@@ -27,8 +27,8 @@ async function seed(program: Program): Promise<void> {
   }
   log.level = 'warn';
   const database = await program.keep(openDatabase(config), (opened) => opened.stop());
-  await migrate(database.url);
-  const session = await program.keep(BulkSession.open(database.url), (opened) => opened.close());
+  await migrate(database.direct.url, database.direct.variable);
+  const session = await program.keep(BulkSession.open(database.direct.url), (opened) => opened.close());
   const plan = planOf({ ...request, end: end ?? (await databaseDay(session)) });
   await write(program, new Seeder(session, plan, config.reservationMaxTtlSeconds), plan);
 }

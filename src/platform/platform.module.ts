@@ -8,7 +8,7 @@ import { AppConfig } from './config/app-config';
 import { RequestContext } from './context/request-context';
 import { LongReads } from './database/long-reads';
 import { TransactionRunner } from './database/transaction-runner';
-import { poolUse, typeormOptions } from './database/typeorm-options';
+import { poolUse, serviceOptions } from './database/typeorm-options';
 import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
 import { GroupCommits } from './group-commit/group-commits';
@@ -21,9 +21,6 @@ import { Metrics } from './metrics/metrics';
 import { MetricsController } from './metrics/metrics.controller';
 import { AccessTokens } from './security/access-tokens';
 import { Secrets } from './security/secrets';
-
-/** Of the time that a request has: so that the server can say that it was too long before the connection is cut. */
-const STATEMENT_SHARE = 2 / 3;
 
 /** What a process is started with, made before Nest is. */
 export interface Foundation {
@@ -46,14 +43,7 @@ export class PlatformModule implements OnModuleInit {
     return {
       module: PlatformModule,
       imports: [
-        TypeOrmModule.forRoot({
-          ...typeormOptions(
-            databaseUrl,
-            config.databasePoolSize,
-            Math.round(config.requestTimeoutMs * STATEMENT_SHARE),
-          ),
-          retryAttempts: 0,
-        }),
+        TypeOrmModule.forRoot({ ...serviceOptions(databaseUrl, config), retryAttempts: 0 }),
         TerminusModule.forRoot({ logger: false }),
       ],
       controllers: [HealthController, MetricsController, ProblemsController],

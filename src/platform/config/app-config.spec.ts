@@ -9,6 +9,8 @@ const DEFAULTS = {
   host: '127.0.0.1',
   isProduction: false,
   databaseUrl: undefined,
+  databasePooler: undefined,
+  databaseMigrationUrl: undefined,
   databasePoolSize: 10,
   requestTimeoutMs: 15_000,
   dataDir: '.data',
@@ -61,7 +63,8 @@ describe('Configuration', () => {
   });
 
   it('counts an empty value as unset', () => {
-    const others = ['NODE_ENV', 'AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'];
+    const others = ['NODE_ENV', 'DATABASE_POOLER', 'DATABASE_MIGRATION_URL'];
+    others.push('AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE');
     const empty = Object.fromEntries([...Object.keys(VARIABLES), ...others].map((name) => [name, '']));
     expect({ ...loadConfig(empty) }).toEqual(DEFAULTS);
   });
@@ -114,7 +117,8 @@ describe('Configuration', () => {
   });
 
   it('repeats no secret in a message', () => {
-    for (const name of ['JWT_SECRET', 'JWT_SECRET_PREVIOUS', 'ADMIN_PASSWORD', 'DATABASE_URL', 'AUTH_JWKS_URL']) {
+    const urls = ['DATABASE_URL', 'DATABASE_MIGRATION_URL', 'AUTH_JWKS_URL'];
+    for (const name of ['JWT_SECRET', 'JWT_SECRET_PREVIOUS', 'ADMIN_PASSWORD', ...urls]) {
       expect(refusalOf({ [name]: 'geheim' }).message).not.toContain('geheim');
     }
   });
@@ -124,6 +128,19 @@ describe('Configuration', () => {
     expect(loadConfig(production)).toMatchObject({ isProduction: true, databaseUrl: DATABASE_URL, jwtSecret: SECRET });
     expect(refusalOf({ ...production, DATABASE_URL: '' }).message).toContain('DATABASE_URL');
     expect(refusalOf({ ...production, JWT_SECRET: undefined }).message).toContain('JWT_SECRET');
+  });
+
+  it('knows poolers in transaction mode, and wants the way past them with it', () => {
+    const direct = 'postgres://owner:word@localhost:5433/holdfast';
+    const pooled = { DATABASE_URL, DATABASE_POOLER: 'transaction', DATABASE_MIGRATION_URL: direct };
+    expect(loadConfig(pooled)).toMatchObject({ databasePooler: 'transaction', databaseMigrationUrl: direct });
+    expect(loadConfig({ ...pooled, DATABASE_POOLER: '' })).toMatchObject({ databaseMigrationUrl: direct });
+    expect(refusalOf({ ...pooled, DATABASE_POOLER: 'session' }).message).toMatch(/^DATABASE_POOLER must be [^\n]+$/);
+    for (const name of ['DATABASE_URL', 'DATABASE_MIGRATION_URL']) {
+      expect(refusalOf({ ...pooled, [name]: '' }).message).toMatch(new RegExp(`^${name} must be set with [^\\n]+$`));
+    }
+    const wrong = { ...pooled, DATABASE_MIGRATION_URL: 'localhost' };
+    expect(refusalOf(wrong).message).toBe('DATABASE_MIGRATION_URL must be a postgres:// address');
   });
 
   describe('of an external issuer', () => {

@@ -37,14 +37,17 @@ class Environment {
   NODE_ENV: 'development' | 'production' | 'test' = 'development';
 
   @ValidateIf((env: Environment) => env.DATABASE_URL !== undefined || env.NODE_ENV === 'production')
-  @ValidateBy({
-    name: 'isDatabaseUrl',
-    validator: {
-      validate: isDatabaseUrl,
-      defaultMessage: () => '$property must be a postgres:// address, and in production it must be set',
-    },
-  })
+  @IsDatabaseUrl('$property must be a postgres:// address, and in production it must be set')
   DATABASE_URL?: string;
+
+  /** What DATABASE_URL leads to, if not to PostgreSQL itself. */
+  @IsOptional()
+  @IsIn(['transaction'])
+  DATABASE_POOLER?: 'transaction';
+
+  @IsOptional()
+  @IsDatabaseUrl('$property must be a postgres:// address')
+  DATABASE_MIGRATION_URL?: string;
 
   @IsInt()
   @Min(1)
@@ -161,6 +164,8 @@ export class AppConfig {
   readonly host: string;
   readonly isProduction: boolean;
   readonly databaseUrl?: string;
+  readonly databasePooler?: 'transaction';
+  readonly databaseMigrationUrl?: string;
   readonly databasePoolSize: number;
   readonly requestTimeoutMs: number;
   readonly dataDir: string;
@@ -188,6 +193,8 @@ export class AppConfig {
     this.host = env.HOST;
     this.isProduction = env.NODE_ENV === 'production';
     this.databaseUrl = env.DATABASE_URL;
+    this.databasePooler = env.DATABASE_POOLER;
+    this.databaseMigrationUrl = env.DATABASE_MIGRATION_URL;
     this.databasePoolSize = env.DATABASE_POOL_SIZE;
     this.requestTimeoutMs = env.REQUEST_TIMEOUT_SECONDS * 1000;
     this.dataDir = env.DATA_DIR;
@@ -225,11 +232,23 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   if (env.RESERVATION_TTL_SECONDS > env.RESERVATION_MAX_TTL_SECONDS) {
     throw new ConfigurationError('RESERVATION_TTL_SECONDS must not be greater than RESERVATION_MAX_TTL_SECONDS');
   }
+  assertDatabaseUrls(env);
   return new AppConfig(env);
 }
 
-function isDatabaseUrl(value: unknown): boolean {
-  return typeof value === 'string' && /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value);
+function IsDatabaseUrl(message: string): PropertyDecorator {
+  const validate = (value: unknown): boolean =>
+    typeof value === 'string' && /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value);
+  return ValidateBy({ name: 'isDatabaseUrl', validator: { validate, defaultMessage: () => message } });
+}
+
+function assertDatabaseUrls(env: Environment): void {
+  if (env.DATABASE_POOLER !== undefined && env.DATABASE_MIGRATION_URL === undefined) {
+    throw new ConfigurationError('DATABASE_MIGRATION_URL must be set with DATABASE_POOLER, and lead past the pooler');
+  }
+  if (env.DATABASE_MIGRATION_URL !== undefined && env.DATABASE_URL === undefined) {
+    throw new ConfigurationError('DATABASE_URL must be set with DATABASE_MIGRATION_URL');
+  }
 }
 
 function externalIssuerIn(env: Environment): ExternalIssuer | undefined {

@@ -8,7 +8,7 @@ const BUSY = new Set(['55P03', '57014', '53100', '53200', '53300', '53400']);
 /** The server goes down or comes up, or is a standby that cannot write. */
 const GONE = new Set(['57P01', '57P02', '57P03', '57P05', '25006']);
 const CONNECTION_CLASS = '08';
-/** Of that class, but a statement of ours that was wrong, not a connection that is. */
+/** Of that class; as an ERROR it is a statement of ours that was wrong, but PgBouncer says goodbye with it. */
 const PROTOCOL_VIOLATION = '08P01';
 const INTERNAL_ERROR = 'XX000';
 /**
@@ -44,8 +44,8 @@ export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
 }
 
 /** Whether the server does not serve, or has lost its connection to us or to another behind it. */
-function isGone({ code = '', routine = '' }: DatabaseError): boolean {
-  const isConnectionLost = code.startsWith(CONNECTION_CLASS) && code !== PROTOCOL_VIOLATION;
+function isGone({ code = '', routine = '', severity }: DatabaseError): boolean {
+  const isConnectionLost = code.startsWith(CONNECTION_CLASS) && (code !== PROTOCOL_VIOLATION || severity === 'FATAL');
   const isOtherNodeLost = code === INTERNAL_ERROR && OTHER_NODE_FAILURES.has(routine);
   return GONE.has(code) || isConnectionLost || isOtherNodeLost;
 }
