@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule, type AppOptions } from './app.module';
+import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import type { AppConfig } from './platform/config/app-config';
 import { serveDocs } from './platform/http/docs';
 import { createHttpServer } from './platform/http/http-server';
@@ -44,6 +45,9 @@ export async function createApp(
     await app.init();
     server.sealRoutes();
     await server.ready();
+    if (options.cronJobs) {
+      app.get(SweepSchedule, { strict: false }).start();
+    }
     return app;
   } catch (error) {
     await app.close();

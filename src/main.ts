@@ -4,7 +4,6 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup';
 import { AuditMonths } from './audit/audit-months';
 import { type Admin, ensureAdmin, openDatabase } from './bootstrap';
-import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import { type AppConfig, loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
 import { checkSessions } from './platform/database/start-checks';
@@ -28,7 +27,6 @@ async function serve(program: Program): Promise<void> {
   await app.get(AuditMonths, { strict: false }).makeOnSchedule();
   const admin = await ensureAdmin(app, config);
   await listen(app, config);
-  app.get(SweepSchedule, { strict: false }).start();
   announce(app, config, admin);
   await program.interrupted;
   log.info('stopping: requests in flight are served first');

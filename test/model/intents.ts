@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Action, Caller, Id, Line, OrderStatus, State } from './state';
-import { TRANSITIONS } from './wire';
+import { standing, TRANSITIONS } from './wire';
 import type { World } from './world';
 
 /** The nth newest of the things that there are; the last one is none of them. */
@@ -156,14 +156,15 @@ function withTag(action: Intent['action'], tag: string): Intent['action'] {
 }
 
 /** With what depends on how things are: the version that `If-Match` names, and where an order is to go. */
-function fitting(action: Action, { orders, products }: State): Action {
+function fitting(action: Action, state: State): Action {
   switch (action.do) {
     case 'change status': {
-      const order = orders[action.order];
-      return { ...action, ...matching(action, order), to: targetFrom(order?.status, action.to) };
+      const order = state.orders[action.order];
+      const shown = order && standing(state, action.order);
+      return { ...action, ...matching(action, shown), to: targetFrom(order?.status, action.to) };
     }
     case 'change product':
-      return { ...action, ...matching(action, products[action.product]) };
+      return { ...action, ...matching(action, state.products[action.product]) };
     default:
       return action;
   }
