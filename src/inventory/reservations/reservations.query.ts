@@ -1,20 +1,18 @@
 import sql, { empty, raw, type Sql } from 'sql-template-tag';
 import type { EntityManager } from 'typeorm';
 import { groupBy } from '../../platform/group-by';
-import { where } from '../../platform/database/fragments';
+import { queryRows, where } from '../../platform/database/fragments';
 import { together } from '../../platform/database/together';
 import type { Position } from '../../platform/http/cursor';
-import { type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
+import { IS_OVERDUE, type ReservationFilters, reservationIdsQuery, STATUS_SHOWN } from './reservation-list.query';
 import type { HeldItem, Reservation, ReservationView } from './reservation.entity';
-
-const IS_OVER = `reservation.status = 'active' AND reservation.expires_at <= statement_timestamp()`;
 
 /** A hold whose time is over reads as expired at once, and as the sweep will write it. */
 const VIEW = `
   SELECT reservation.id, reservation.user_id AS "userId", reservation.total_amount AS "totalAmount", reservation.currency,
-    CASE WHEN ${IS_OVER} THEN 'expired' ELSE reservation.status END AS status,
+    ${STATUS_SHOWN} AS status,
     reservation.order_id AS "orderId", reservation.expires_at AS "expiresAt", reservation.created_at AS "createdAt",
-    CASE WHEN ${IS_OVER} THEN reservation.expires_at ELSE reservation.updated_at END AS "updatedAt"
+    CASE WHEN ${IS_OVERDUE} THEN reservation.expires_at ELSE reservation.updated_at END AS "updatedAt"
   FROM reservations AS reservation`;
 
 const ITEMS = `
@@ -52,8 +50,7 @@ export async function findReservations(
   count: number,
   after: Position | undefined,
 ): Promise<ReservationView[]> {
-  const { text, values } = reservationsQuery(filters, count, after);
-  const rows = await manager.query<Reservation[]>(text, values);
+  const rows = await queryRows<Reservation>(manager, reservationsQuery(filters, count, after));
   if (rows.length === 0) {
     return [];
   }
@@ -65,13 +62,9 @@ export async function findReservations(
 }
 
 /** The statement of `findReservations`, but for the items. */
-export function reservationsQuery(
-  filters: ReservationFilters,
-  count: number,
-  after: Position | undefined,
-): { text: string; values: unknown[] } {
-  const { sql: ids, values } = reservationIdsQuery(filters, count, after);
-  return { text: `${VIEW} WHERE reservation.id = ANY (ARRAY(${ids})) ORDER BY reservation.id DESC`, values };
+export function reservationsQuery(filters: ReservationFilters, count: number, after: Position | undefined): Sql {
+  const ids = reservationIdsQuery(filters, count, after);
+  return sql`${raw(VIEW)} WHERE reservation.id = ANY (ARRAY(${ids})) ORDER BY reservation.id DESC`;
 }
 
 /** About all of them, in no order, for an estimate. */

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
 import { PrimaryMoment } from '../../platform/database/columns';
 import { Product } from '../products/product.entity';
 import { Warehouse } from '../warehouses/warehouse.entity';
@@ -45,9 +45,6 @@ export type MovementKind = (typeof MOVEMENT_KINDS)[number];
 
 /** The ledger: one row for every change of a level, which is always the sum of its rows. Append-only by trigger. */
 @Entity('stock_movements')
-@Index('stock_movements_by_ending', ['productId', 'kind', 'reservationId'], {
-  where: `kind IN ('commit', 'release', 'expire')`,
-})
 @Check('stock_movements_kind_known', `kind IN (${MOVEMENT_KINDS.map((kind) => `'${kind}'`).join(', ')})`)
 export class StockMovement {
   @PrimaryColumn('uuid')
