@@ -144,7 +144,7 @@ function mutationOf({ parameters }: Operation): Arbitrary<Mutation> {
   const header = fc.oneof(
     ...Object.entries(HEADERS).map(([name, values], index) => ({
       // The first are those that the contract knows.
-      weight: index < 4 ? 6 : 1,
+      weight: index < 5 ? 6 : 1,
       arbitrary: fc.tuple(
         fc.constant(name),
         fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...values) }, hostileText),

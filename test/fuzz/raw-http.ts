@@ -9,6 +9,7 @@ const LONGEST_ANSWER_MS = 5_000;
 const get = (...headers: string[]): string => `GET /health/live HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`;
 const post = (body: string, ...headers: string[]): string =>
   `POST /api/auth/login HTTP/1.1\r\n${['Host: x', 'Content-Type: application/json', ...headers].join('\r\n')}\r\n\r\n${body}`;
+const twice = (name: string): string => post('{}', 'Content-Length: 2', `${name}: x`, `${name}: x`);
 const chunked = (body: string, ...headers: string[]): string => post(body, 'Transfer-Encoding: chunked', ...headers);
 
 /** Requests that no server may read as well-formed. */
@@ -35,6 +36,10 @@ export const MALFORMED: Record<string, string> = {
   'a chunk with bare line feeds': chunked(`2\n{}\n0\n\n${HIDDEN}`),
   'a chunk with an endless extension': chunked(`2;${'x'.repeat(20_000)}\r\n{}\r\n0\r\n\r\n`),
   'an endless trailer': chunked(`2\r\n{}\r\n0\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`),
+  'two hosts': twice('Host'),
+  'two tokens': twice('Authorization'),
+  'two types': twice('Content-Type'),
+  'a path that cannot be decoded': get('Host: x').replace('live', '%zz'),
   'a body that ends early': post('{', 'Content-Length: 20'),
   'a chunk that ends early': chunked('5\r\n{'),
   'a head that ends early': 'GET /health/live HTTP/1.1\r\nHost:',

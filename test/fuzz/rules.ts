@@ -151,7 +151,7 @@ function rulesOfOperation({ answers }: Operation, { status, headers, text }: Ans
   return wrong === undefined ? [] : [`the answer is not as documented: ${wrong}`];
 }
 
-/** What was accepted must have been acceptable: the caller, the body and every parameter. */
+/** What was accepted must have been acceptable: the caller, the head, the body and every parameter. */
 function rulesOfSuccess(operation: Operation, sent: Sent, answer: Answered): string[] {
   const { isPublic, roles = ['admin', 'user'] } = operation;
   const isAllowed = isPublic || roles.some((role) => role === roleOf(sent.call.caller));
@@ -161,8 +161,25 @@ function rulesOfSuccess(operation: Operation, sent: Sent, answer: Answered): str
   return [
     ...(isAllowed ? [] : [`${sent.call.caller} may do it`]),
     ...(wrongBody === undefined ? [] : [`it took a body that is not as documented: ${wrongBody}`]),
+    ...wrongHeaders(sent).map((wrong) => `it took ${wrong}`),
     ...wrongParameters(operation, sent).map((wrong) => `it took a parameter that is not as documented: ${wrong}`),
     ...(answer.headers['content-type']?.startsWith('application/json') ? rulesOfEnvelopes(answer) : []),
+  ];
+}
+
+/** What says that there are two readings of the request, or that the body is something other than JSON in UTF-8. */
+function wrongHeaders({ method, headers }: Sent): string[] {
+  const given = (name: string): string[] =>
+    headers.filter(([other]) => other.toLowerCase() === name).map(([, value]) => value);
+  const twice = ['host', 'authorization', 'content-type'].filter((name) => given(name).length > 1);
+  const [type] = given('content-type');
+  const encodings = given('content-encoding').flatMap((value) => value.split(','));
+  const foreign = encodings.filter((encoding) => !/^\s*(identity)?\s*$/i.test(encoding));
+  const hasBody = method !== 'GET' && type !== undefined;
+  return [
+    ...twice.map((name) => `two of ${name}`),
+    ...(hasBody ? foreign.map((encoding) => `a body in ${encoding}`) : []),
+    ...(hasBody && /charset\s*=(?!\s*"?utf-?8"?\s*(;|$))/i.test(type) ? [`a body of ${type}`] : []),
   ];
 }
 
@@ -181,7 +198,10 @@ function wrongParameters(
   { target, headers }: Sent,
 ): string[] {
   const query = [...new URLSearchParams(`?${queryOf(target)}`)];
-  const ofHeaders = headers.filter(([name]) => checkParameter.has(name.toLowerCase()));
+  // Spaces around a value are none of it.
+  const ofHeaders = headers
+    .filter(([name]) => checkParameter.has(name.toLowerCase()))
+    .map(([name, value]) => [name, value.replace(/^[ \t]+|[ \t]+$/g, '')] as const);
   const repeated = query.filter(([name], index) => query.some(([other], at) => at < index && other === name));
   const wrong = [...query, ...ofHeaders].map(([name, value]) => {
     const isQuery = parameters.some((parameter) => parameter.in === 'query' && parameter.name === name);
