@@ -189,6 +189,16 @@ describe('A request that can be read in two ways', () => {
     ]);
   });
 
+  it.each(['gzip, chunked', 'identity, chunked'])('is refused when its body was sent as %s', async (coding) => {
+    const head = `POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: ${coding}`;
+    const received = await exchangeRaw(test.url, `${head}\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n`);
+    const [{ status, body }] = answersIn(received) as [RawAnswer];
+    expect([status, JSON.parse(body)]).toEqual([
+      415,
+      expect.objectContaining({ detail: expect.stringContaining(`transfer-encoding ${coding.split(',')[0]}`) }),
+    ]);
+  });
+
   it('is refused when it has two keys', async () => {
     const headers = ['Host: x', 'Content-Type: application/json', 'Idempotency-Key: a', 'Idempotency-Key: a'];
     const [{ status, body }] = (await send(...headers)) as [RawAnswer];
@@ -198,8 +208,8 @@ describe('A request that can be read in two ways', () => {
 
 describe('A body', () => {
   it.each([
-    ['Content-Encoding gzip', { 'Content-Encoding': 'gzip' }],
-    ['Content-Encoding br', { 'Content-Encoding': 'identity, br' }],
+    ['content-encoding gzip', { 'Content-Encoding': 'gzip' }],
+    ['content-encoding br', { 'Content-Encoding': 'identity, br' }],
     ['charset of the body must be UTF-8, not iso-8859-1', { 'Content-Type': 'application/json; charset=iso-8859-1' }],
     ['not "utf-16"', { 'Content-Type': 'Application/JSON;Charset="utf-16"' }],
     ['not us-ascii', { 'Content-Type': 'application/json; charset=utf-8; charset=us-ascii' }],

@@ -58,6 +58,11 @@ describe('A request with garbage behind it', () => {
     expect(await changesOf(test, id)).toEqual([1]);
   });
 
+  it('is no HEAD any more when the garbage is answered', async () => {
+    const received = await text(open(test, `HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n${GARBAGE}`));
+    expect(received).toMatch(/^HTTP\/1\.1 200 [^]*\r\nHTTP\/1\.1 400 [^]*"code":"malformed_json"[^]*}$/);
+  });
+
   it('is not carried out when the garbage is in it', async () => {
     const { id } = await aProduct(test);
     const chunked = restock(test, id, 2, '').replace('Content-Length: 0', 'Transfer-Encoding: chunked');

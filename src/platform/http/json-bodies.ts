@@ -5,6 +5,8 @@ import secureJson from 'secure-json-parse';
 import { MalformedJson, UnsupportedMediaType, ValidationFailed } from '../errors/domain-errors';
 import { shapeFault } from './body-shape';
 
+/** What each of these may say without changing the body. */
+const PLAIN = { 'content-encoding': 'identity', 'transfer-encoding': 'chunked' };
 const UTF_8 = /^"?utf-?8"?$/i;
 const CHARSET = /;\s*charset\s*=\s*([^;]*)/gi;
 
@@ -23,10 +25,12 @@ export function readJsonBodies(server: FastifyInstance): void {
 
 /** @throws UnsupportedMediaType */
 function assertPlainUtf8(headers: IncomingHttpHeaders): void {
-  const encodings = (headers['content-encoding'] ?? '').split(',').map((encoding) => encoding.trim());
-  const encoding = encodings.find((one) => one !== '' && one.toLowerCase() !== 'identity');
-  if (encoding !== undefined) {
-    throw new UnsupportedMediaType(`The body must be sent as it is, not with Content-Encoding ${encoding}`);
+  for (const [header, plain] of Object.entries(PLAIN)) {
+    const codings = String(headers[header] ?? '').split(',');
+    const coding = codings.map((one) => one.trim()).find((one) => one !== '' && one.toLowerCase() !== plain);
+    if (coding !== undefined) {
+      throw new UnsupportedMediaType(`The body must be sent as it is, not with ${header} ${coding}`);
+    }
   }
   const charsets = [...headers['content-type']!.matchAll(CHARSET)].map(([, charset]) => charset!.trim());
   const charset = charsets.find((one) => !UTF_8.test(one));

@@ -28,18 +28,22 @@ export function answerUnreadable(error: ParserError, socket: Socket, metrics: Me
   socket.removeAllListeners('end');
   const begun = socket.openAnswers?.filter(({ req }) => req.complete).at(-1);
   if (begun) {
-    begun.once('close', () => refuse(error, socket, metrics));
+    begun.once('close', () => refuse(socket, metrics, { reason: error.code, isHead: false }));
   } else {
-    refuse(error, socket, metrics);
+    refuse(socket, metrics, { reason: error.code, isHead: startsAsHead(error.rawPacket) });
   }
 }
 
-function refuse({ code, rawPacket }: ParserError, socket: Socket, metrics: Metrics): void {
+function startsAsHead(packet: unknown): boolean {
+  return Buffer.isBuffer(packet) && packet.toString('latin1', 0, 5) === 'HEAD ';
+}
+
+function refuse(socket: Socket, metrics: Metrics, { reason, isHead }: { reason?: string; isHead: boolean }): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const isTooLarge = code === 'HPE_HEADER_OVERFLOW';
+  const isTooLarge = reason === 'HPE_HEADER_OVERFLOW';
   const problem = problemBody(
     isTooLarge
       ? new PayloadTooLarge('The head of the request is larger than the service accepts')
@@ -47,8 +51,7 @@ function refuse({ code, rawPacket }: ParserError, socket: Socket, metrics: Metri
     uuidv7(),
     '/',
   );
-  observeUnreadable(problem, metrics, code);
-  const isHead = Buffer.isBuffer(rawPacket) && rawPacket.toString('latin1', 0, 5) === 'HEAD ';
+  observeUnreadable(problem, metrics, reason);
   const body = JSON.stringify(problem);
   socket.end(
     `HTTP/1.1 ${isTooLarge ? '413 Payload Too Large' : '400 Bad Request'}\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\n` +
