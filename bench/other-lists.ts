@@ -38,7 +38,7 @@ export async function otherLists(client: Client): Promise<OtherList[]> {
   const reservations = ['', ...statuses.map((status) => `status=${status}`), ...ofProduct];
   const products = [
     ...['', `q=${sku}`, 'q=mug', 'q=sofa', 'q=no+such', 'q=zz', 'q=--', 'in_stock=true', 'in_stock=false'],
-    ...['q=oak&in_stock=false', 'q=e&in_stock=false', 'q=zz&in_stock=true', `q=${sku}&in_stock=true`],
+    ...['q=blue&in_stock=false', 'q=e&in_stock=false', 'q=zz&in_stock=true', `q=${sku}&in_stock=true`],
     ...['q=vintage', 'q=vintage&in_stock=true', 'q=retro', 'q=retro&in_stock=true'],
   ];
   const list = (name: string, path: string, queries: string[], isOwn = false): OtherList[] =>

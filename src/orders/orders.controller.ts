@@ -7,6 +7,7 @@ import type { Page } from '../platform/http/page';
 import { IdParam } from '../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import { Caller, type UserActor } from '../platform/security/actor';
+import { OrderStatusService } from './order-status.service';
 import {
   ChangeOrderStatusBody,
   CreateOrderBody,
@@ -15,6 +16,7 @@ import {
   OrderStatusChangeResponse,
 } from './orders.dto';
 import { OrdersReader } from './orders.reader';
+import { ReservationCommits } from './reservation-commits';
 import { OrdersService } from './orders.service';
 
 @ApiTags('Orders')
@@ -22,6 +24,8 @@ import { OrdersService } from './orders.service';
 export class OrdersController {
   constructor(
     private readonly orders: OrdersService,
+    private readonly commits: ReservationCommits,
+    private readonly statuses: OrderStatusService,
     private readonly reader: OrdersReader,
   ) {}
 
@@ -53,7 +57,7 @@ export class OrdersController {
     @Caller() caller: UserActor,
     @Idempotency() request: IdempotentRequest,
   ): Promise<Answer<OrderResponse>> {
-    return this.orders.commit(id, caller, request);
+    return this.commits.commit(id, caller, request);
   }
 
   @Get('orders')
@@ -98,7 +102,7 @@ export class OrdersController {
     @Caller() caller: UserActor,
     @WithConditions() conditions: Conditions,
   ): Promise<Answer<OrderResponse>> {
-    return this.orders.changeStatus(id, body, caller, conditions);
+    return this.statuses.changeStatus({ orderId: id, ...body, ...conditions }, caller);
   }
 
   @Get('orders/:id/history')

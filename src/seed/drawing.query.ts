@@ -1,122 +1,37 @@
-import type { SeedPlan } from './seed-plan';
+import { DAY_MS, type SeedPlan } from './seed-plan';
+
+/** So long before the first order the shop is founded. */
+export const FOUNDED_BEFORE_MS = 31 * DAY_MS;
 
 /**
- * Which column of random numbers a draw is from. Each thing that is drawn has its own, so that a new one changes none
- * of the others.
+ * Functions of the connection. All that is drawn depends on nothing but the plan, a number, and a word for what is
+ * drawn. They are so plain that PostgreSQL puts their bodies in their places, and turns each word into a constant.
  */
-export const SALT = {
-  moment: 1,
-  kindOfUser: 2,
-  user: 3,
-  fate: 4,
-  isPending: 5,
-  hold: 6,
-  restock: 7,
-  processing: 8,
-  shipping: 9,
-  delivery: 10,
-  lines: 11,
-  product: 12,
-  quantity: 13,
-  warehouse: 14,
-  staff: 15,
-  reason: 16,
-  registration: 17,
-  firstName: 18,
-  lastName: 19,
-  good: 20,
-  adjective: 21,
-  material: 22,
-  price: 23,
-  initialStock: 24,
-  launch: 25,
-  stores: 26,
-  stockUp: 27,
-  canceller: 28,
-} as const;
-
-/** The same for ids, which must differ even where time and number are the same. */
-export const ID_SALT = {
-  order: 101,
-  reservation: 102,
-  user: 103,
-  request: 104,
-  movement: 105,
-  audit: 106,
-  change: 107,
-  product: 108,
-  warehouse: 109,
-  stockUp: 110,
-  stockUpAudit: 111,
-  catalogue: 112,
-  endRequest: 113,
-  registration: 114,
-} as const;
-
-/** A number from 0 to below 1 that depends on nothing but the plan, the column and `n`. */
-export function draw(n: string, column: keyof typeof SALT): string {
-  return `pg_temp.draw(${n}, ${SALT[column]})`;
-}
-
-/** A UUID version 7 of that millisecond. */
-export function idOf(ms: string, n: string, kind: keyof typeof ID_SALT): string {
-  return `pg_temp.id(${ms}, ${n}, ${ID_SALT[kind]})`;
-}
-
-/** One of an array, by a draw. */
-export function oneOf(array: string, n: string, column: keyof typeof SALT): string {
-  return `(${array})[1 + floor(${draw(n, column)} * cardinality(${array}))::int]`;
-}
-
-export function momentOf(ms: string): string {
-  return `to_timestamp((${ms}) / 1000.0::float8)`;
-}
-
-/** As JavaScript writes a date into JSON. */
-export function isoOf(ms: string): string {
-  return `to_char(${momentOf(ms)}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-}
-
-/**
- * What the connection needs before anything can be drawn. The functions are so plain that PostgreSQL puts their bodies
- * in their places; milliseconds are whole numbers, because those are cheaper than timestamps.
- */
-export function preparations({ key }: SeedPlan): string[] {
-  return [
-    `SET TIME ZONE 'UTC'`,
-    `SET work_mem = '128MB'`,
-    `SET temp_buffers = '64MB'`,
-    'SET jit = off',
-    `CREATE FUNCTION pg_temp.bits(n bigint, salt int) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-       SELECT hashint8extended(n, '${key}'::bigint # (salt::bigint << 40)) $$`,
-    `CREATE FUNCTION pg_temp.draw(n bigint, salt int) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-       SELECT ((pg_temp.bits(n, salt) >> 11) & 9007199254740991) / 9007199254740992::float8 $$`,
-    `CREATE FUNCTION pg_temp.id(ms bigint, n bigint, salt int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-       SELECT encode(
-         int8send((ms << 16) | 28672 | ((pg_temp.bits(n, salt) >> 50) & 4095)) ||
-         int8send((pg_temp.bits(n, salt) & 4611686018427387903) | (1::bigint << 63)), 'hex')::uuid $$`,
-    `CREATE TEMP TABLE seed_products (i int PRIMARY KEY, id uuid, sku text, name text, price numeric(14,2),
-       created_ms bigint, initial_stock int, has_two_stores boolean)`,
-    'CREATE TEMP TABLE seed_staff (i int PRIMARY KEY, id uuid, actor text)',
-    'CREATE TEMP TABLE seed_users (i int PRIMARY KEY, id uuid, actor text)',
-    ...batchTables(),
-  ];
-}
-
-/** What is thought up for one batch before it is written: emptied with every transaction. */
-function batchTables(): string[] {
-  return [
-    `seed_draws (n bigint, user_i int, fate text, created_ms bigint, ended_ms bigint, restocked_ms bigint,
-       processing_ms bigint, shipped_ms bigint, delivered_ms bigint)`,
-    `seed_lines (key bigint, n bigint, product_id uuid, warehouse_id uuid, level bigint, sku text, name text,
-       quantity int, unit_price numeric(14,2))`,
-    `seed_orders (n bigint, id uuid, reservation_id uuid, user_id uuid, actor text, fate text, status text, hold text,
-       total numeric(24,2), items jsonb, created_ms bigint, ended_ms bigint, restocked_ms bigint, processing_ms bigint,
-       shipped_ms bigint, delivered_ms bigint, changed_ms bigint, expires_ms bigint, version int, request_id uuid,
-       end_request_id uuid, staff text, canceller text, reason text)`,
-    `seed_steps (n bigint, step int, from_status text, to_status text, ms bigint, actor text, reason text,
-       request_id uuid)`,
-    `seed_supplies (product_id uuid, warehouse_id uuid, level bigint, available int, reserved int, quantity int,
-       ms bigint, actor text)`,
-  ].map((table) => `CREATE TEMP TABLE ${table} ON COMMIT DELETE ROWS`);
+export function functionsOf({ key, orders, days, startMs }: SeedPlan): string[] {
+  const functions: Record<string, string> = {
+    'hash(n bigint, what text) RETURNS bigint': `hashint8extended(n, hashtextextended(what, '${key}'))`,
+    // From 0 to below 1.
+    'draw(n bigint, what text) RETURNS float8': `
+      ((pg_temp.hash(n, what) >> 11) & 9007199254740991) / 9007199254740992::float8`,
+    // A UUID version 7 of that millisecond.
+    'id(ms bigint, n bigint, what text) RETURNS uuid': `
+      encode(int8send((ms << 16) | 28672 | ((pg_temp.hash(n, what) >> 50) & 4095)) ||
+        int8send((pg_temp.hash(n, what) & 4611686018427387903) | (1::bigint << 63)), 'hex')::uuid`,
+    'moment(ms bigint) RETURNS timestamptz': `to_timestamp(ms / 1000.0::float8)`,
+    // As JavaScript writes a date into JSON.
+    'iso(ms bigint) RETURNS text': `to_char(pg_temp.moment(ms), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    'day_of_order(n bigint) RETURNS bigint': `${startMs} + ${DAY_MS} * ((n * ${days} - 1) / ${orders})`,
+    // Between 6:00 and 23:00, so that a hold of at most 20 minutes ends on the same day.
+    'order_made(n bigint) RETURNS bigint': `
+      pg_temp.day_of_order(n) + (3600000 * (6 + 17 * pg_temp.draw(n, 'made')))::bigint`,
+    // Every third order is the first of a new user, who has registered between 1:00 and 5:00 of that day.
+    'user_made(i bigint) RETURNS bigint': `
+      pg_temp.day_of_order(i * 3 - 2) + (3600000 * (1 + 4 * pg_temp.draw(i, 'registered')))::bigint`,
+    'user_id(i bigint) RETURNS uuid': `pg_temp.id(pg_temp.user_made(i), i, 'user')`,
+    'staff_id() RETURNS uuid': `pg_temp.id(${startMs - FOUNDED_BEFORE_MS}, 0, 'user')`,
+    'staff() RETURNS text': `'user:' || pg_temp.staff_id()`,
+  };
+  return Object.entries(functions).map(
+    ([head, body]) => `CREATE FUNCTION pg_temp.${head} LANGUAGE sql STABLE AS $$ SELECT ${body} $$`,
+  );
 }

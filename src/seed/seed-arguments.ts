@@ -1,16 +1,14 @@
 import { parseArgs } from 'node:util';
+import { ConfigurationError } from '../platform/config/app-config';
 import type { SeedRequest } from './seed-plan';
 
-/** An argument that is missing or wrong. The message is one line that names the argument and the rule. */
-export class WrongArgument extends Error {}
-
-export const USAGE = `npm run seed -- --orders 1000000 [--products N] [--users N] [--months 24] [--batch 20000]
-                [--rng-seed 1] [--end 2026-11-20] [--force]
+export const USAGE = `npm run seed -- --orders 1000000 [--products N] [--months 24] [--batch 20000] [--rng-seed 1]
+                [--end 2026-11-20] [--force]
 
 Fills the database with the past of a shop: so many orders, with everything that belongs to them, over so many months up
 to the day before --end (left out: today, UTC). The same arguments give the same orders; those that are there already are
 not made again, so the same command goes on after an interruption, and other arguments add another past. Each transaction
-writes the orders of whole days, at least --batch of them. In production it needs --force.
+writes the orders of whole days, about --batch of them. In production it needs --force.
 `;
 
 const TEXT = { type: 'string' } as const;
@@ -18,7 +16,6 @@ const FLAG = { type: 'boolean' } as const;
 const OPTIONS = {
   orders: TEXT,
   products: TEXT,
-  users: TEXT,
   months: TEXT,
   batch: TEXT,
   'rng-seed': TEXT,
@@ -33,24 +30,21 @@ export interface SeedArguments extends Omit<SeedRequest, 'end'> {
   readonly wantsHelp: boolean;
 }
 
-/** @throws WrongArgument */
+/** @throws ConfigurationError naming the argument that is missing or wrong, and the rule it breaks, in one line */
 export function readArguments(args: string[]): SeedArguments {
-  const values = parse(args);
-  const { months = '24', batch = '20000', end, force, help } = values;
+  const { end, force = false, help = false, ...values } = parse(args);
   // Who asks for help need not know yet how many orders.
   const orders = wholeNumber('--orders', values.orders ?? (help ? '1' : ''), 10_000_000);
-  const { products = String(between(20, orders / 100, 2000)), users = String(between(1, orders / 3, 10_000_000)) } =
-    values;
+  const products = Math.min(2000, Math.max(20, Math.round(orders / 100)));
   return {
     orders,
-    products: wholeNumber('--products', products, 100_000),
-    users: wholeNumber('--users', users, 10_000_000),
-    months: wholeNumber('--months', months, 120),
-    batch: wholeNumber('--batch', batch, 100_000),
-    rngSeed: word('--rng-seed', values['rng-seed'] ?? '1'),
+    products: wholeNumber('--products', values.products ?? String(products), 100_000),
+    months: wholeNumber('--months', values.months ?? '24', 120),
+    batch: wholeNumber('--batch', values.batch ?? '20000', 100_000),
+    rngSeed: wholeNumber('--rng-seed', values['rng-seed'] ?? '1', 1_000_000_000),
     end: end === undefined ? undefined : date('--end', end),
-    isForced: force === true,
-    wantsHelp: help === true,
+    isForced: force,
+    wantsHelp: help,
   };
 }
 
@@ -59,33 +53,22 @@ function parse(args: string[]): ReturnType<typeof parseArgs<{ options: typeof OP
     return parseArgs({ args, options: OPTIONS }).values;
   } catch (error) {
     // Its first sentence names the argument; what follows is about arguments that begin with a dash.
-    throw new WrongArgument((error as Error).message.split(/[.\n]/, 1)[0]);
+    throw new ConfigurationError((error as Error).message.split(/[.\n]/, 1)[0]);
   }
 }
 
 function wholeNumber(name: string, value: string, max: number): number {
   const number = Number(value);
   if (!/^\d+$/.test(value) || number < 1 || number > max) {
-    throw new WrongArgument(`${name} must be a whole number from 1 to ${max}`);
+    throw new ConfigurationError(`${name} must be a whole number from 1 to ${max}`);
   }
   return number;
-}
-
-function between(min: number, value: number, max: number): number {
-  return Math.min(max, Math.max(min, Math.round(value)));
-}
-
-function word(name: string, value: string): string {
-  if (!/^[\w-]{1,64}$/.test(value)) {
-    throw new WrongArgument(`${name} must be 1 to 64 letters, digits, _ and -`);
-  }
-  return value;
 }
 
 function date(name: string, value: string): string {
   const ms = Date.parse(`${value}T00:00:00Z`);
   if (!/^20\d\d-\d\d-\d\d$/.test(value) || Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(value)) {
-    throw new WrongArgument(`${name} must be a date from 2000-01-01 to 2099-12-31, as 2026-11-20`);
+    throw new ConfigurationError(`${name} must be a date from 2000-01-01 to 2099-12-31, as 2026-11-20`);
   }
   return value;
 }

@@ -1,6 +1,5 @@
 import { rowCounts } from '../support/database';
 import { bring, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
-import type { Running } from '../support/program';
 import { END, SeedProgram, wrongMovements } from '../support/seeds';
 import { startTestApp, type TestApp } from '../support/test-app';
 
@@ -19,11 +18,10 @@ jest.setTimeout(120_000);
 
 describe('A seeded database', () => {
   let test: TestApp;
-  let run: Running;
   beforeAll(async () => {
     const program = await SeedProgram.compile();
     test = await startTestApp();
-    run = await program.run(test.database);
+    await program.run(test.database);
   });
   afterAll(() => test.close());
   beforeEach(() => expectReconciled(test));
@@ -42,11 +40,11 @@ describe('A seeded database', () => {
       orders: 2000,
       reservations: 2000,
       products: 20,
-      users: 670,
+      users: 668,
     });
     expect(await wrongMovements(test.database)).toEqual([]);
     const { checked } = dataOf(await test.admin.get('/api/admin/reconciliation'));
-    expect(checked).toBeGreaterThan(20);
+    expect(checked).toBe(20);
   });
 
   it('has every status: most orders are delivered, few are pending', async () => {
@@ -103,12 +101,10 @@ describe('A seeded database', () => {
     expect(row!.latest).toBeLessThanOrEqual(3600);
   });
 
-  it('has one customer with about a twentieth of all orders, whom it names, and many with one', async () => {
-    const id = /([0-9a-f-]{36})\.\n$/.exec(run.stdout)![1]!;
-    const customers = await test.database.query<{ id: string; orders: number }>(
-      'SELECT user_id AS id, count(*)::int AS orders FROM orders GROUP BY user_id ORDER BY orders DESC',
+  it('has one customer with about a twentieth of all orders, and many with one', async () => {
+    const customers = await test.database.query<{ orders: number }>(
+      'SELECT count(*)::int AS orders FROM orders GROUP BY user_id ORDER BY orders DESC',
     );
-    expect(customers[0]!.id).toBe(id);
     expect(customers[0]!.orders / 2000).toBeGreaterThan(0.035);
     expect(customers[0]!.orders / 2000).toBeLessThan(0.065);
     expect(customers.filter(({ orders }) => orders === 1).length).toBeGreaterThan(50);
@@ -117,9 +113,12 @@ describe('A seeded database', () => {
     expect(strangers).toEqual([]);
   });
 
-  it('lets nobody log in as one of its users', async () => {
-    const email = /customer is (\S+),/.exec(run.stdout)![1]!;
-    const reply = await test.anonymous.post('/api/auth/login', { email, password: 'correct horse battery' });
+  it.each(['user', 'admin'])('lets nobody log in as a seeded %s', async (role) => {
+    const [user] = await test.database.query<{ email: string }>(
+      'SELECT email FROM users WHERE role = $1 AND created_at < $2 LIMIT 1',
+      [role, END],
+    );
+    const reply = await test.anonymous.post('/api/auth/login', { ...user, password: 'correct horse battery' });
     expect(reply).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
   });
 
@@ -184,21 +183,18 @@ async function tellTheWholeStory(test: TestApp): Promise<void> {
   await test.database.query(`
     INSERT INTO audit_logs SELECT gen_random_uuid(), 'system:bootstrap', action, object_type, object_id, old_value, new_value,
       request_id FROM audit_logs WHERE new_value ->> 'email' = 'somebody.new@example.com'`);
-  dataOf(await admin.post('/api/warehouses', { code: 'STORY', name: 'Story' }));
   const sale = { sku: 'STORY', name: 'Story', description: 'Of it', price: '1.00', initial_stock: 9 };
   const { id } = dataOf(await admin.post('/api/products', sale));
   dataOf(await admin.post(`/api/products/${id}/stock-adjustments`, { delta: 5, reason: 'delivery' }));
   const order = async (): Promise<{ id: string; reservation_id: string }> =>
     dataOf(await user.post('/api/orders', { items: [{ product_id: id, quantity: 1 }] }));
-  const cancel = async (orderId: string, by = user, reason?: string): Promise<void> => {
-    dataOf(await by.patch(`/api/orders/${orderId}/status`, { status: 'cancelled', reason }));
+  const cancel = async (orderId: string): Promise<void> => {
+    dataOf(await user.patch(`/api/orders/${orderId}/status`, { status: 'cancelled', reason: 'changed my mind' }));
   };
-  await cancel((await order()).id, user, 'changed my mind');
   await cancel((await order()).id);
-  await cancel((await order()).id, admin, 'out of luck');
   const confirmed = await order();
   await bring(test, confirmed.id, 'confirmed');
-  await cancel(confirmed.id, user, 'changed my mind');
+  await cancel(confirmed.id);
   const late = await order();
   await letTimePass(test, late.reservation_id);
   expect(await test.sweep()).toBe(1);

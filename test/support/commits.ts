@@ -36,7 +36,10 @@ export function rowsOfCommits(commits: number, confirmed = 0): Record<string, nu
   };
 }
 
-/** Has these commits decided in one batch, in this order. */
+/**
+ * Has these commits decided in one batch, in this order; but those that want a reservation which an earlier one wants must
+ * come in a batch after that.
+ */
 export async function inOneCommitBatch(
   test: TestApp,
   commits: readonly Commit[],
@@ -47,8 +50,14 @@ export async function inOneCommitBatch(
   const opener = { lock: { sql: LOCK_LEVELS, values: [product.id] }, attempt: () => commit(first) };
   return inOneBatchOf(
     test,
-    { openers: [opener], rows: rowsOfCommits(1) },
+    { openers: [opener], rows: rowsOfCommits(1), batches: mostOfOne(commits) },
     commits.map((one) => () => commit(one)),
     whileQueued,
   );
+}
+
+/** How many of the commits there are for the reservation that has the most. */
+function mostOfOne(commits: readonly Commit[]): number {
+  const of = (id: string): number => commits.filter((one) => one.id === id).length;
+  return Math.max(...commits.map(({ id }) => of(id)));
 }

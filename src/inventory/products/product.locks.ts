@@ -1,9 +1,8 @@
-import { lockRows } from '../../platform/database/rows.locks';
+import { lockRow } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { Product } from './product.entity';
 
 /** Locks a product against other changes of it. Reservations only read products, and do not wait for this. */
-export async function lockProduct(tx: Tx, id: string): Promise<Product | undefined> {
-  const [product] = await lockRows(tx, Product, [id]);
-  return product;
+export function lockProduct(tx: Tx, id: string): Promise<Product | null> {
+  return lockRow(tx, Product, id);
 }

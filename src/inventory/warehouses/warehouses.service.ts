@@ -53,13 +53,12 @@ export class WarehousesService {
 
   /** @throws Duplicate if the code is taken */
   async create(body: CreateWarehouseBody, request: IdempotentRequest): Promise<Answer<WarehouseResponse>> {
-    return this.idempotency.run(request, async (unit) => {
-      const { tx } = unit;
+    return this.idempotency.run(request, async (tx) => {
       const id = uuidv7();
       const { code, name, priority, is_active: isActive } = body;
       await tx.insert(Warehouse, { id, code, name, priority, isActive }).catch(orDuplicate(UNIQUE_CODE, 'code'));
       const warehouse = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
-      this.audit.record(unit, { action: 'warehouse.created', objectId: id, newValue: warehouse });
+      await this.audit.recordTx(tx, { action: 'warehouse.created', objectId: id, newValue: warehouse });
       return new Answer(warehouse, { location: `/api/warehouses/${id}` });
     });
   }
@@ -68,8 +67,7 @@ export class WarehousesService {
   async update(id: string, body: UpdateWarehouseBody): Promise<WarehouseResponse> {
     const { code, name, priority, is_active: isActive } = body;
     const changes = changesIn({ code, name, priority, isActive });
-    return this.transactions.run(async (unit) => {
-      const { tx } = unit;
+    return this.transactions.run(async (tx) => {
       const before = await lockWarehouse(tx, id);
       if (!before) {
         throw new NotFound('warehouse', id);
@@ -77,7 +75,7 @@ export class WarehousesService {
       const values = { ...changes, updatedAt: () => 'clock_timestamp()' };
       await tx.update(Warehouse, { id }, values).catch(orDuplicate(UNIQUE_CODE, 'code'));
       const after = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
-      this.audit.record(unit, {
+      await this.audit.recordTx(tx, {
         action: 'warehouse.updated',
         objectId: id,
         oldValue: toWarehouseResponse(before),
