@@ -2,7 +2,7 @@ import './platform/config/env-file';
 import 'reflect-metadata';
 import { createApp } from './app.setup';
 import { openDatabase } from './bootstrap';
-import { ReservationExpiry } from './inventory/reservations/reservation-expiry';
+import { ReservationSweep } from './inventory/reservations/reservation-sweep';
 import { loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';
 import { checkSessions } from './platform/database/start-checks';
@@ -21,6 +21,6 @@ async function cleanUp(program: Program): Promise<void> {
   await migrate(database.direct.url, database.direct.variable);
   const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };
   const app = await program.keep(createApp(parts, { cronJobs: false }), (opened) => opened.close());
-  const expired = await app.get(ReservationExpiry, { strict: false }).sweep();
+  const expired = await app.get(ReservationSweep, { strict: false }).sweep();
   process.stdout.write(`Expired ${expired} overdue ${expired === 1 ? 'reservation' : 'reservations'}.\n`);
 }

@@ -34,7 +34,7 @@ export class AuditMonths {
     const made: string[] = [];
     for (const month of missing) {
       try {
-        if (await this.transactions.run((tx) => makeMonth(tx, month))) {
+        if (await this.transactions.run(({ tx }) => makeMonth(tx, month))) {
           made.push(month);
           log.info({ month }, 'made a month of the audit log');
         }

@@ -3,15 +3,17 @@ import { uuidv7 } from 'uuidv7';
 import { RequestContext } from '../platform/context/request-context';
 import { TransactionRunner } from '../platform/database/transaction-runner';
 import { estimateRows } from '../platform/database/estimate';
-import { insertRows, rowsOf } from '../platform/database/insert-rows';
 import { together } from '../platform/database/together';
-import type { Tx } from '../platform/database/tx';
+import type { UnitOfWork } from '../platform/database/unit-of-work';
 import { Keyset, type Position } from '../platform/http/cursor';
 import type { Page } from '../platform/http/page';
 import { type AuditEntry, objectTypeOf } from './audit-action';
 import { AuditLog } from './audit-log.entity';
 import { type AuditLogResponse, type AuditQuery, toAuditLogResponse } from './audit.dto';
 import { findAuditLogs, selectAuditLogs } from './audit.query';
+
+/** By the request, of which there is an index in each month. */
+const FIND_ROW = 'SELECT FROM audit_logs WHERE request_id = $1 AND id = $2';
 
 /** The only writer and the only reader of the audit log. */
 @Injectable()
@@ -21,11 +23,8 @@ export class AuditService {
     private readonly transactions: TransactionRunner,
   ) {}
 
-  /** Writes down what `tx` does, in the order given: if it rolls back, so do these rows. */
-  async recordTx(tx: Tx, ...entries: AuditEntry[]): Promise<void> {
-    if (entries.length === 0) {
-      return;
-    }
+  /** Queues the audit rows of what `unit` does, in the order given. One of them proves that it has committed. */
+  record(unit: UnitOfWork, ...entries: AuditEntry[]): void {
     const rows = entries.map((entry) => ({
       id: uuidv7(),
       ...(entry.cause ?? this.context.cause),
@@ -35,7 +34,11 @@ export class AuditService {
       oldValue: entry.oldValue ?? null,
       newValue: entry.newValue,
     }));
-    await insertRows(tx, rowsOf(AuditLog, rows));
+    const [first] = rows;
+    if (first) {
+      unit.insert(AuditLog, rows);
+      unit.proof ??= { sql: FIND_ROW, values: [first.requestId, first.id] };
+    }
   }
 
   /** Newest first. @throws InvalidCursor */

@@ -1,13 +1,11 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { AuditModule } from '../audit/audit.module';
 import { AuthController } from './auth.controller';
 import { AuthService } from './auth.service';
 import { UntakenInputGuard } from '../platform/http/untaken-input.guard';
 import { RolesGuard, TokenGuard } from './guards';
 
 @Module({
-  imports: [AuditModule],
   controllers: [AuthController],
   providers: [
     AuthService,

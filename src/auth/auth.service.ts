@@ -4,7 +4,7 @@ import { AuditService } from '../audit/audit.service';
 import { RequestContext } from '../platform/context/request-context';
 import { orDuplicate } from '../platform/database/duplicates';
 import { TransactionRunner } from '../platform/database/transaction-runner';
-import type { Tx } from '../platform/database/tx';
+import type { UnitOfWork } from '../platform/database/unit-of-work';
 import { Unauthenticated } from '../platform/errors/domain-errors';
 import { Answer } from '../platform/http/answer';
 import { IdempotencyService } from '../platform/idempotency/idempotency.service';
@@ -29,8 +29,8 @@ export class AuthService {
   /** Makes a user with the role `user`. @throws Duplicate if the email is taken, whatever its case */
   async register({ email, password }: RegisterBody, request: IdempotentRequest): Promise<Answer<UserResponse>> {
     const passwordHash = await hashPassword(password);
-    return this.idempotency.run(request, async (tx) => {
-      return new Answer(toUserResponse(await this.insertUserTx(tx, { email, passwordHash, role: 'user' })));
+    return this.idempotency.run(request, async (unit) => {
+      return new Answer(toUserResponse(await this.insertUser(unit, { email, passwordHash, role: 'user' })));
     });
   }
 
@@ -60,8 +60,8 @@ export class AuthService {
   /** Makes an administrator. @throws Duplicate if the email is taken, by whatever role */
   async createAdmin(email: string, password: string): Promise<void> {
     const passwordHash = await hashPassword(password);
-    await this.transactions.run((tx) =>
-      this.insertUserTx(tx, { email: email.toLowerCase(), passwordHash, role: 'admin' }),
+    await this.transactions.run((unit) =>
+      this.insertUser(unit, { email: email.toLowerCase(), passwordHash, role: 'admin' }),
     );
   }
 
@@ -71,10 +71,10 @@ export class AuthService {
   }
 
   /** Audited as the deed of the actor of the context or, where nobody is signed in, of the new user. */
-  private async insertUserTx(tx: Tx, draft: UserDraft): Promise<User> {
+  private async insertUser(unit: UnitOfWork, draft: UserDraft): Promise<User> {
     const id = uuidv7();
-    await tx.insert(User, { id, ...draft }).catch(orDuplicate('users_email_unique', 'email'));
-    await this.audit.recordTx(tx, {
+    await unit.tx.insert(User, { id, ...draft }).catch(orDuplicate('users_email_unique', 'email'));
+    this.audit.record(unit, {
       action: 'user.registered',
       objectId: id,
       newValue: { email: draft.email, role: draft.role },
@@ -83,7 +83,7 @@ export class AuthService {
         requestId: this.context.requestId,
       },
     });
-    return tx.findOneByOrFail(User, { id });
+    return unit.tx.findOneByOrFail(User, { id });
   }
 }
 

@@ -48,3 +48,8 @@ export function isForbidden(role: Role, to: OrderStatus): boolean {
   const arrows = Object.values(ORDER_TRANSITIONS).flatMap((targets) => targets[to] ?? []);
   return arrows.length > 0 && !arrows.some(({ roles }) => roles.includes(role));
 }
+
+/** Whether an order that is brought to this status may move stock. */
+export function movesStock(to: OrderStatus): boolean {
+  return Object.values(ORDER_TRANSITIONS).some((targets) => (targets[to]?.stock ?? 'none') !== 'none');
+}

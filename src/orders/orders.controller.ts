@@ -7,7 +7,6 @@ import type { Page } from '../platform/http/page';
 import { IdParam } from '../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../platform/idempotency/idempotent-request';
 import { Caller, type UserActor } from '../platform/security/actor';
-import { OrderStatusService } from './order-status.service';
 import {
   ChangeOrderStatusBody,
   CreateOrderBody,
@@ -16,7 +15,6 @@ import {
   OrderStatusChangeResponse,
 } from './orders.dto';
 import { OrdersReader } from './orders.reader';
-import { ReservationCommits } from './reservation-commits';
 import { OrdersService } from './orders.service';
 
 @ApiTags('Orders')
@@ -24,8 +22,6 @@ import { OrdersService } from './orders.service';
 export class OrdersController {
   constructor(
     private readonly orders: OrdersService,
-    private readonly commits: ReservationCommits,
-    private readonly statuses: OrderStatusService,
     private readonly reader: OrdersReader,
   ) {}
 
@@ -57,7 +53,7 @@ export class OrdersController {
     @Caller() caller: UserActor,
     @Idempotency() request: IdempotentRequest,
   ): Promise<Answer<OrderResponse>> {
-    return this.commits.commit(id, caller, request);
+    return this.orders.commit(id, caller, request);
   }
 
   @Get('orders')
@@ -102,7 +98,7 @@ export class OrdersController {
     @Caller() caller: UserActor,
     @WithConditions() conditions: Conditions,
   ): Promise<Answer<OrderResponse>> {
-    return this.statuses.changeStatus({ orderId: id, ...body, ...conditions }, caller);
+    return this.orders.changeStatus(id, body, caller, conditions);
   }
 
   @Get('orders/:id/history')

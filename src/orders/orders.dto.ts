@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsUUID, ValidateIf } from 'class-validator';
-import { LineBody, MAX_LINES } from '../inventory/reservations/reservation-line.dto';
+import { LineBody, MAX_LINES } from '../inventory/reservations/reservations.dto';
 import { DateRangeQuery } from '../platform/http/date-range';
 import { IsAbsentWith, IsListOf, IsMoney, IsRangeEnd, IsText, Optional, QueryList } from '../platform/http/validators';
 import { isMoney, lineTotal, toCents } from '../platform/money';

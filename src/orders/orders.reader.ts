@@ -16,7 +16,7 @@ import {
   toOrderStatusChangeResponse,
 } from './orders.dto';
 import { findOrders, findWhetherMany, selectOrders, SORT_ORDERS } from './order-list.query';
-import { answerOrder, assertMayUse, findOrder } from './orders.query';
+import { answerOrder, assertMayUseOrder, findOrder } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
@@ -53,14 +53,14 @@ export class OrdersReader {
   /** The order as it reads now, whether the sweep has been there or not. @throws NotFound, also for someone else's */
   async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
     const order = await this.transactions.read((manager) => findOrder(manager, id));
-    assertMayUse(order, id, caller);
+    assertMayUseOrder(order, id, caller);
     return answerOrder(order);
   }
 
   /** The status changes, oldest first; the end of a hold is among them when the sweep has written it. @throws NotFound, also for someone else's */
   async history(id: string, caller: UserActor): Promise<Page<OrderStatusChangeResponse>> {
     const changes = await this.transactions.read(async (manager) => {
-      assertMayUse(await manager.findOneBy(Order, { id }), id, caller);
+      assertMayUseOrder(await manager.findOneBy(Order, { id }), id, caller);
       return manager.find(OrderStatusChange, { where: { orderId: id }, order: { createdAt: 'ASC', id: 'ASC' } });
     });
     // An order has no more steps than its state machine, so there is only one page.

@@ -4,6 +4,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { InjectDataSource, TypeOrmModule } from '@nestjs/typeorm';
 import { ClsService, ClsServiceManager } from 'nestjs-cls';
 import type { DataSource } from 'typeorm';
+import { CommandQueues } from './batching/command-queues';
 import { AppConfig } from './config/app-config';
 import { RequestContext } from './context/request-context';
 import { LongReads } from './database/long-reads';
@@ -11,7 +12,6 @@ import { TransactionRunner } from './database/transaction-runner';
 import { poolUse, serviceOptions } from './database/typeorm-options';
 import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
-import { GroupCommits } from './group-commit/group-commits';
 import { DatabaseProbe } from './health/database-probe';
 import { HealthController } from './health/health.controller';
 import { StrictValidationPipe } from './http/validation.pipe';
@@ -59,14 +59,14 @@ export class PlatformModule implements OnModuleInit {
         RequestContext,
         TransactionRunner,
         LongReads,
-        GroupCommits,
+        CommandQueues,
         IdempotencyKeys,
         IdempotencyService,
         DatabaseProbe,
       ],
       exports: [
         ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, LongReads],
-        ...[GroupCommits, IdempotencyKeys, IdempotencyService],
+        ...[CommandQueues, IdempotencyKeys, IdempotencyService],
       ],
     };
   }

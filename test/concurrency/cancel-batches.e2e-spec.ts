@@ -85,7 +85,7 @@ describe('The cancellations of one batch', () => {
       attempt: () => ask(cancelling(ada, id)),
     };
     // The second of two for one reservation comes in a batch of its own.
-    const queue = { openers: [opener], rows: { stock_movements: 1, audit_logs: 1 }, batches: 2 };
+    const queue = { openers: [opener], rows: { stock_movements: 1, audit_logs: 1 } };
     ({ replies, written } = await askInOneBatch(test, queue, requests));
   });
 

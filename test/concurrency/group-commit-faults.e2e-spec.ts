@@ -195,7 +195,9 @@ describe('A pool that has no connection left', () => {
     let open!: () => void;
     const gate = new Promise<void>((resolve) => (open = resolve));
     let inUse = 0;
-    const held = storm(POOL_SIZE, () => transactions.run((tx) => tx.query('SELECT').then(() => ((inUse += 1), gate))));
+    const held = storm(POOL_SIZE, () =>
+      transactions.run(({ tx }) => tx.query('SELECT').then(() => ((inUse += 1), gate))),
+    );
     await until(async () => inUse === POOL_SIZE, 'all connections are in use');
     const patience = connections.patienceMs;
     connections.patienceMs = PATIENCE_MS;

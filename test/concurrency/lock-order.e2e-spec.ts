@@ -205,7 +205,10 @@ async function forbidIndexes({ query }: TestDatabase): Promise<void> {
 /** Puts one row of a table behind another on disk: it is written again until its new version lies there. */
 function putBehind({ query }: TestDatabase, table: string, [first, second]: [string, string]): Promise<void> {
   return until(async () => {
-    await query(`UPDATE ${table} SET ${FREE_OF_EFFECT[table]} WHERE ${first}`);
+    // Both are moved: the place that the first leaves is used again, by itself if nobody else needs one.
+    for (const row of [second, first]) {
+      await query(`UPDATE ${table} SET ${FREE_OF_EFFECT[table]} WHERE ${row}`);
+    }
     const isBehind = `SELECT FROM ${table} WHERE ${first} AND ctid > (SELECT ctid FROM ${table} WHERE ${second})`;
     return (await query(isBehind)).length > 0;
   }, `the first of ${table} lies behind the second`);

@@ -84,7 +84,7 @@ describe('The new orders of one batch, each of a reservation', () => {
       attempt: () => ask(ordering(ada, id)),
     }));
     // The second of two for one reservation comes in a batch of its own.
-    const queue = { openers, rows: { orders: 2, order_items: 2, audit_logs: 2 }, batches: 2 };
+    const queue = { openers, rows: { orders: 2, order_items: 2, audit_logs: 2 } };
     ({ replies, written } = await askInOneBatch(test, queue, requests));
   });
 

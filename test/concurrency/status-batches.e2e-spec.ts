@@ -104,7 +104,7 @@ describe('The changes of a status of one batch', () => {
     const batch = await inOneBatchOf(
       test,
       // Of three for one order each comes in a batch of its own.
-      { openers: [opener], rows: { stock_movements: 1, order_status_changes: 1, audit_logs: 2 }, batches: 3 },
+      { openers: [opener], rows: { stock_movements: 1, order_status_changes: 1, audit_logs: 2 } },
       all.map((one) => () => ask(one)),
     );
     names.forEach((name, index) => replies.set(name, batch.replies[index]!));

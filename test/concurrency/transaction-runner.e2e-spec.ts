@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterCommit, StaleRead, TransactionRunner } from '../../src/platform/database/transaction-runner';
-import type { Tx } from '../../src/platform/database/tx';
+import { TransactionRunner } from '../../src/platform/database/transaction-runner';
+import type { UnitOfWork } from '../../src/platform/database/unit-of-work';
 import { type Api, type Reply } from '../support/api';
 import { aProduct, dataOf, expectReconciled, type Product, stockOf } from '../support/factories';
 import { meeting, storm, tally, until, untilWaiting, whileLocked } from '../support/race';
@@ -28,7 +28,7 @@ const TABLES = `
   END $$;
   CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON at_commit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION do_at_commit()`;
 
-const add = (tx: Tx, name: string): Promise<unknown> =>
+const add = ({ tx }: UnitOfWork, name: string): Promise<unknown> =>
   tx.query('UPDATE counters SET value = value + 1 WHERE name = $1', [name]);
 
 describe('The transaction runner', () => {
@@ -88,12 +88,12 @@ describe('The transaction runner', () => {
       const haveOne = meeting(2);
       let attempts = 0;
       const cross = (first: string, second: string): Promise<string> =>
-        transactions.run(async (tx) => {
+        transactions.run(async (unit) => {
           attempts += 1;
-          await add(tx, first);
+          await add(unit, first);
           // Whoever comes again finds the door open.
           await haveOne();
-          await add(tx, second);
+          await add(unit, second);
           return first;
         });
       expect(await Promise.all([cross('one', 'other'), cross('other', 'one')])).toEqual(['one', 'other']);
@@ -125,41 +125,33 @@ describe('The transaction runner', () => {
       expect(await stockOf(test, first.id)).toMatchObject({ reserved: 1 });
     });
 
-    it.each<[string, (tx: Tx) => Promise<unknown>]>([
-      [
-        'a serialization failure',
-        (tx) => tx.query(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$`),
-      ],
-      ['a stale read', () => Promise.reject(new StaleRead())],
-    ])(
-      'starts the whole work again after %s, keeps nothing of the failed tries, and gives up after three',
-      async (_, fail) => {
-        const effects: number[] = [];
-        let attempts = 0;
-        const attempt = (failures: number): Promise<number> =>
-          transactions.run(async (tx) => {
-            attempts += 1;
-            const now = attempts;
-            await add(tx, 'one');
-            afterCommit(tx, () => effects.push(now));
-            if (now <= failures) {
-              await fail(tx);
-            }
-            return now;
-          });
-        expect(await attempt(2)).toBe(3);
-        expect([await valueOf('one'), effects]).toEqual([1, [3]]);
-        attempts = 0;
-        await expect(attempt(99)).rejects.toMatchObject({ code: 'overloaded' });
-        expect([attempts, await valueOf('one'), effects]).toEqual([3, 1, [3]]);
-      },
-    );
+    it('starts the whole work again after a serialization failure, keeps nothing of the failed tries, and gives up after three', async () => {
+      const fail = `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$`;
+      const effects: number[] = [];
+      let attempts = 0;
+      const attempt = (failures: number): Promise<number> =>
+        transactions.run(async (unit) => {
+          attempts += 1;
+          const now = attempts;
+          await add(unit, 'one');
+          unit.afterCommit(() => effects.push(now));
+          if (now <= failures) {
+            await unit.tx.query(fail);
+          }
+          return now;
+        });
+      expect(await attempt(2)).toBe(3);
+      expect([await valueOf('one'), effects]).toEqual([1, [3]]);
+      attempts = 0;
+      await expect(attempt(99)).rejects.toMatchObject({ code: 'overloaded' });
+      expect([attempts, await valueOf('one'), effects]).toEqual([3, 1, [3]]);
+    });
   });
 
   describe('when it does not', () => {
     it('refuses to open a transaction inside another, and rolls the outer one back', async () => {
-      const nested = transactions.run(async (tx) => {
-        await add(tx, 'one');
+      const nested = transactions.run(async (unit) => {
+        await add(unit, 'one');
         return transactions.run((inner) => add(inner, 'other'));
       });
       await expect(nested).rejects.toThrow('A transaction is open already');
@@ -170,10 +162,10 @@ describe('The transaction runner', () => {
       const error = new Error('of the work');
       let attempts = 0;
       const effects: string[] = [];
-      const failing = transactions.run(async (tx) => {
+      const failing = transactions.run(async (unit) => {
         attempts += 1;
-        afterCommit(tx, () => effects.push('counted'));
-        await add(tx, 'one');
+        unit.afterCommit(() => effects.push('counted'));
+        await add(unit, 'one');
         throw error;
       });
       await expect(failing).rejects.toBe(error);
@@ -181,9 +173,9 @@ describe('The transaction runner', () => {
     });
 
     it('rolls back what PostgreSQL refuses only at COMMIT', async () => {
-      const failing = transactions.run(async (tx) => {
-        await add(tx, 'one');
-        await tx.query(`INSERT INTO at_commit VALUES ('fail')`);
+      const failing = transactions.run(async (unit) => {
+        await add(unit, 'one');
+        await unit.tx.query(`INSERT INTO at_commit VALUES ('fail')`);
       });
       await expect(failing).rejects.toThrow('refused at commit');
       expect(await valueOf('one')).toBe(0);
@@ -240,8 +232,8 @@ describe('The transaction runner', () => {
     it('does not promise that nothing was changed when the connection breaks during COMMIT', async () => {
       const lock = { sql: `SELECT FROM counters WHERE name = 'gate' FOR UPDATE`, meanwhile: { sql: CUT_WHO_WAITS } };
       const committing = whileLocked(test.database, lock, () =>
-        transactions.run(async (tx) => {
-          await tx.query(`INSERT INTO at_commit VALUES ('wait')`);
+        transactions.run(async (unit) => {
+          await unit.tx.query(`INSERT INTO at_commit VALUES ('wait')`);
         }),
       );
       await expect(committing).rejects.toMatchObject({ code: 'outcome_unknown' });
@@ -284,10 +276,10 @@ describe('The transaction runner', () => {
     dataOf(await reserve(test.aUser(), product));
     const kinds: (() => Promise<unknown>)[] = [
       () => transactions.run(() => Promise.reject(new Error('thrown'))),
-      () => transactions.run((tx) => tx.query('SELECT FROM no_such_table')),
-      () => transactions.run((tx) => tx.query(`INSERT INTO at_commit VALUES ('fail')`)),
+      () => transactions.run(({ tx }) => tx.query('SELECT FROM no_such_table')),
+      () => transactions.run(({ tx }) => tx.query(`INSERT INTO at_commit VALUES ('fail')`)),
       () => transactions.read((manager) => manager.query('SELECT 1 / 0')),
-      () => transactions.run((tx) => tx.query('SELECT pg_terminate_backend(pg_backend_pid())')),
+      () => transactions.run(({ tx }) => tx.query('SELECT pg_terminate_backend(pg_backend_pid())')),
       () => reserve(test.aUser(), product).then(({ status }) => Promise.reject(new Error(String(status)))),
     ];
     const outcomes = await Promise.allSettled(
@@ -295,6 +287,6 @@ describe('The transaction runner', () => {
     );
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toEqual([]);
     await expectNoLeak();
-    expect(await transactions.run(async (tx) => tx.query('SELECT 1 AS works'))).toEqual([{ works: 1 }]);
+    expect(await transactions.run(async ({ tx }) => tx.query('SELECT 1 AS works'))).toEqual([{ works: 1 }]);
   });
 });

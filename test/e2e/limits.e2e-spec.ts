@@ -39,13 +39,13 @@ describe('A connection on which the database does not answer', () => {
     const transactions = test.app.get(TransactionRunner);
     let silent: number | undefined;
     const attempt = until(performance.now() + 100, () =>
-      transactions.run(async (tx) => {
+      transactions.run(async ({ tx }) => {
         silent = await sessionOf(tx);
         await tx.query('SELECT pg_sleep(5)');
       }),
     );
     await expect(attempt).rejects.toBeInstanceOf(DatabaseUnavailable);
-    const next = await storm(20, () => transactions.run(sessionOf));
+    const next = await storm(20, () => transactions.run(({ tx }) => sessionOf(tx)));
     expect(next).not.toContain(silent);
   });
 

@@ -10,7 +10,7 @@ import {
   letTimePass,
   stockUp,
 } from '../support/factories';
-import { untilWaiting, whileLocked } from '../support/race';
+import { whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** No sweep runs in these tests: what a reader is told is available must be what is allocated from, without it. */
@@ -145,7 +145,6 @@ describe('A reservation chooses its warehouses as if holds that are over had end
     let reply: Promise<Reply> | undefined;
     const meanwhile = async (): Promise<void> => {
       reply = reserve(product, 4);
-      await untilWaiting(test.database, 2);
     };
     const lock = { sql: LOCK_LEVELS, values: [other], meanwhile };
     expect(await whileLocked(test.database, lock, () => test.sweep())).toBe(1);

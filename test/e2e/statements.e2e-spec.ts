@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { DataSource, type QueryRunner } from 'typeorm';
+import { DataSource, type EntityTarget, type ObjectLiteral, type QueryRunner } from 'typeorm';
 import { Product } from '../../src/inventory/products/product.entity';
 import { Reservation, ReservationItem } from '../../src/inventory/reservations/reservation.entity';
 import { Warehouse } from '../../src/inventory/warehouses/warehouse.entity';
-import { insertRows, rowsOf } from '../../src/platform/database/insert-rows';
+import { insertRows, type TableRows } from '../../src/platform/database/insert-rows';
 import { prepared } from '../../src/platform/database/prepared';
 import { typeormOptions } from '../../src/platform/database/typeorm-options';
 import { createDatabase, rowCounts, type TestDatabase } from '../support/database';
@@ -29,6 +29,11 @@ const itemOf = ({ id }: { id: string }, quantity: number): ReservationItem => ({
 });
 
 /** In no transaction: what one statement does stays or goes as a whole, what several do does not. */
+const rowsOf = <Row extends ObjectLiteral>(entity: EntityTarget<Row>, rows: readonly Partial<Row>[]): TableRows => [
+  entity,
+  rows,
+];
+
 describe('Rows that are inserted together', () => {
   const quantities = async (holds: { id: string }[]): Promise<number[]> => {
     const rows = await database.query<{ quantity: number }>(

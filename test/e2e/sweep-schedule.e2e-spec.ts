@@ -146,7 +146,7 @@ describe('What keeps the sweep from a hold', () => {
       await letTimePass(test, (await aReservation(user, product)).id);
       await untilNoneIsActive(product);
     }
-    expect(lines.map(({ msg }) => msg)).toEqual(['could not expire overdue reservations']);
+    expect(lines.map(({ msg }) => msg)).toEqual(['could not expire an overdue reservation']);
     await keepReserved(1);
     expect(await activeOf(poisoned)).toBe(1);
     expect(await test.sweep()).toBe(1);

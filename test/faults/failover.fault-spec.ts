@@ -70,7 +70,7 @@ describe('A server that is a standby', () => {
     const dataSource = await new DataSource(options).initialize();
     try {
       const transactions = new TransactionRunner(dataSource, new Metrics());
-      const writing = transactions.run((tx) => tx.query('DELETE FROM warehouses'));
+      const writing = transactions.run(({ tx }) => tx.query('DELETE FROM warehouses'));
       await expect(writing).rejects.toBeInstanceOf(DatabaseIsStandby);
     } finally {
       await dataSource.destroy();

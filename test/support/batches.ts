@@ -49,8 +49,6 @@ export interface Queue {
   readonly openers: readonly Opener[];
   /** What all openers write. */
   readonly rows: Record<string, number>;
-  /** In how many batches the attempts are carried out, where some cannot go together. */
-  readonly batches?: number;
 }
 
 /**
@@ -59,7 +57,7 @@ export interface Queue {
  */
 export async function inOneBatchOf<T>(
   test: TestApp,
-  { openers, rows, batches = 1 }: Queue,
+  { openers, rows }: Queue,
   attempts: readonly (() => Promise<T>)[],
   whileQueued: () => Promise<unknown> = async () => undefined,
 ): Promise<OneBatch<T>> {
@@ -80,7 +78,7 @@ export async function inOneBatchOf<T>(
   await open();
   const replies = await Promise.all(running);
   expect(await batchesSoFar(test)).toEqual([
-    batchesBefore! + openers.length + batches,
+    batchesBefore! + openers.length + 1,
     requestsBefore! + openers.length + attempts.length,
   ]);
   return { replies, written: difference(await rowCounts(test.database), before, rows) };

@@ -36,10 +36,7 @@ export function rowsOfCommits(commits: number, confirmed = 0): Record<string, nu
   };
 }
 
-/**
- * Has these commits decided in one batch, in this order; but those that want a reservation which an earlier one wants must
- * come in a batch after that.
- */
+/** Has these commits decided in one batch, in this order. */
 export async function inOneCommitBatch(
   test: TestApp,
   commits: readonly Commit[],
@@ -50,14 +47,8 @@ export async function inOneCommitBatch(
   const opener = { lock: { sql: LOCK_LEVELS, values: [product.id] }, attempt: () => commit(first) };
   return inOneBatchOf(
     test,
-    { openers: [opener], rows: rowsOfCommits(1), batches: mostOfOne(commits) },
+    { openers: [opener], rows: rowsOfCommits(1) },
     commits.map((one) => () => commit(one)),
     whileQueued,
   );
-}
-
-/** How many of the commits there are for the reservation that has the most. */
-function mostOfOne(commits: readonly Commit[]): number {
-  const of = (id: string): number => commits.filter((one) => one.id === id).length;
-  return Math.max(...commits.map(({ id }) => of(id)));
 }

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from '../../src/app.setup';
-import { ReservationExpiry } from '../../src/inventory/reservations/reservation-expiry';
+import { ReservationSweep } from '../../src/inventory/reservations/reservation-sweep';
 import { loadConfig } from '../../src/platform/config/app-config';
 import { log } from '../../src/platform/logging/logger';
 import { AccessTokens } from '../../src/platform/security/access-tokens';
@@ -57,7 +57,7 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
     anonymous: new Api(url),
     admin: as('admin'),
     aUser: (role = 'user') => as(role),
-    sweep: () => app.get(ReservationExpiry, { strict: false }).sweep(),
+    sweep: () => app.get(ReservationSweep, { strict: false }).sweep(),
     close: async () => {
       await app.close();
       if (!database) {

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { currentDeadline } from '../../src/platform/database/deadline';
-import { type BatchMode, GroupCommit, type Job, type Verdict } from '../../src/platform/group-commit/group-commit';
+import { BatchQueue, type Job } from '../../src/platform/batching/batch-queue';
+import type { Outcome } from '../../src/platform/batching/in-parts';
+import type { LockWait } from '../../src/platform/database/rows.locks';
 import { Metrics } from '../../src/platform/metrics/metrics';
 
 interface Named extends Job {
@@ -10,15 +12,15 @@ interface Named extends Job {
 /** A batch that the work was given, and which ends when the test says so. */
 export interface Batch {
   readonly names: string[];
-  readonly mode: BatchMode;
+  readonly lockWait: LockWait;
   readonly context: string | undefined;
   readonly deadline: number;
-  /** Gives each job its own name as its result, but for those with a verdict of their own. */
-  finish(verdicts?: Record<string, Verdict<string>>): void;
+  /** Gives each job its own name as its result, but for those with an outcome of their own. */
+  finish(outcomes?: Record<string, Outcome<string>>): void;
   fail(error: unknown): void;
 }
 
-const LANE_LIMIT = 1000;
+const LIMIT_FOR_KEY = 1000;
 
 /** Stands for the context of a request. */
 export const contexts = new AsyncLocalStorage<string>();
@@ -29,24 +31,24 @@ export async function calm(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A group commit whose work does nothing by itself: `batches` lists what it was given. */
+/** A queue whose work does nothing by itself: `batches` lists what it was given. */
 export class Workshop {
   readonly metrics = new Metrics();
   readonly batches: Batch[] = [];
-  readonly groupCommit: GroupCommit<Named, string>;
+  readonly queue: BatchQueue<Named, string>;
 
-  constructor(laneLimit = LANE_LIMIT) {
-    this.groupCommit = new GroupCommit((jobs, mode) => this.work(jobs, mode), laneLimit, this.metrics);
+  constructor(limitForKey = LIMIT_FOR_KEY) {
+    this.queue = new BatchQueue((jobs, lockWait) => this.work(jobs, lockWait), limitForKey, this.metrics);
   }
 
-  /** One job for each name: `a1` goes in lane a, `ab1` in the lanes a and b. */
+  /** One job for each name: `a1` has the ordering key a, `ab1` the keys a and b. */
   submit(...names: string[]): Promise<string>[] {
     return names.map((name) => this.submitJob(name));
   }
 
   submitJob(name: string, isAbandoned = (): boolean => false): Promise<string> {
-    const lanes = name.replace(/\d/g, '').split('');
-    const submitted = this.groupCommit.submit({ name, lanes, isAbandoned });
+    const orderingKeys = name.replace(/\d/g, '').split('');
+    const submitted = this.queue.submit({ name, orderingKeys, isAbandoned });
     // Each test looks for itself what became of it.
     submitted.catch(() => undefined);
     return submitted;
@@ -70,14 +72,13 @@ export class Workshop {
     return (await this.metrics.overloadRefusals.get()).values[0]!.value;
   }
 
-  private work(jobs: readonly Named[], mode: BatchMode): Promise<Verdict<string>[]> {
+  private work(jobs: readonly Named[], lockWait: LockWait): Promise<Outcome<string>[]> {
     return new Promise((resolve, reject) => {
       const names = jobs.map(({ name }) => name);
-      const finish: Batch['finish'] = (verdicts = {}) =>
-        resolve(names.map((name) => verdicts[name] ?? { result: name }));
+      const finish: Batch['finish'] = (own = {}) => resolve(names.map((name) => own[name] ?? { answer: name }));
       this.batches.push({
         names,
-        mode,
+        lockWait,
         context: contexts.getStore(),
         deadline: currentDeadline(),
         finish,

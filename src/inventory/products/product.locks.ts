@@ -1,8 +1,9 @@
-import { lockRow } from '../../platform/database/rows.locks';
+import { lockRows } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { Product } from './product.entity';
 
 /** Locks a product against other changes of it. Reservations only read products, and do not wait for this. */
-export function lockProduct(tx: Tx, id: string): Promise<Product | null> {
-  return lockRow(tx, Product, id);
+export async function lockProduct(tx: Tx, id: string): Promise<Product | undefined> {
+  const [product] = await lockRows(tx, Product, [id]);
+  return product;
 }

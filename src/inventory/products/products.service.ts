@@ -4,7 +4,7 @@ import { AuditService } from '../../audit/audit.service';
 import { orDuplicate } from '../../platform/database/duplicates';
 import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
-import type { Tx } from '../../platform/database/tx';
+import type { UnitOfWork } from '../../platform/database/unit-of-work';
 import { Forbidden, NotFound } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
 import { Keyset, type Position } from '../../platform/http/cursor';
@@ -16,8 +16,10 @@ import type { IdempotentRequest } from '../../platform/idempotency/idempotent-re
 import { fromCents, toCents } from '../../platform/money';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
 import { StockLedger } from '../stock/stock-ledger';
+import { levelAfter, moveStock } from '../stock/stock-move';
+import { toStockLevelResponse } from '../stock/stock.dto';
 import { StockLevel } from '../stock/stock.entity';
-import { lockLevels } from '../stock/stock.locks';
+import type { LevelKey } from '../stock/stock.locks';
 import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { Product } from './product.entity';
 import { lockProduct } from './product.locks';
@@ -78,18 +80,20 @@ export class ProductsService {
   /** Makes a product, its level and the first row of its ledger. @throws Duplicate for the sku, NotFound for the warehouse */
   async create(body: CreateProductBody, request: IdempotentRequest): Promise<Answer<ProductDetailResponse>> {
     const warehouseId = body.warehouse_id?.toLowerCase() ?? MAIN_WAREHOUSE_ID;
-    return this.idempotency.run(request, async (tx) => {
-      if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
+    return this.idempotency.run(request, async (unit) => {
+      const warehouse = await unit.tx.findOneBy(Warehouse, { id: warehouseId });
+      if (!warehouse) {
         throw new NotFound('warehouse', warehouseId);
       }
-      const product = await insertTx(tx, body);
-      await this.stockUpTx(tx, { productId: product.id, warehouseId }, body.initial_stock ?? 0);
-      await this.audit.recordTx(tx, {
+      const product = await insertProduct(unit, body);
+      const level = await this.stockUp(unit, { productId: product.id, warehouseId }, body.initial_stock ?? 0);
+      this.audit.record(unit, {
         action: 'product.created',
         objectId: product.id,
-        newValue: { ...toProductSnapshot(product), initial_stock: body.initial_stock ?? 0, warehouse_id: warehouseId },
+        newValue: { ...toProductSnapshot(product), initial_stock: level.available, warehouse_id: warehouseId },
       });
-      return answer(product, await findLevels(tx, product.id), `/api/products/${product.id}`);
+      const { product_id: _, ...stock } = toStockLevelResponse(level);
+      return answer(product, [{ ...stock, warehouse_code: warehouse.code }], `/api/products/${product.id}`);
     });
   }
 
@@ -102,7 +106,8 @@ export class ProductsService {
     const { name, description, is_active: isActive, low_stock_threshold: lowStockThreshold } = body;
     const price = body.price === undefined ? undefined : fromCents(toCents(body.price));
     const changes = changesIn({ name, description, price, isActive, lowStockThreshold });
-    return this.transactions.run(async (tx) => {
+    return this.transactions.run(async (unit) => {
+      const { tx } = unit;
       const before = await lockProduct(tx, id);
       if (!before) {
         throw new NotFound('product', id);
@@ -114,7 +119,7 @@ export class ProductsService {
         { ...changes, version: before.version + 1, updatedAt: () => 'clock_timestamp()' },
       );
       const after = await tx.findOneByOrFail(Product, { id });
-      await this.audit.recordTx(tx, {
+      this.audit.record(unit, {
         action: 'product.updated',
         objectId: id,
         oldValue: toProductSnapshot(before),
@@ -124,16 +129,19 @@ export class ProductsService {
     });
   }
 
-  private async stockUpTx(tx: Tx, key: { productId: string; warehouseId: string }, quantity: number): Promise<void> {
-    await tx.insert(StockLevel, key);
-    if (quantity > 0) {
-      const { levels } = await lockLevels(tx, [key]);
-      await this.ledger.postTx(tx, levels, [{ ...key, kind: 'initial', available: quantity, reserved: 0 }]);
+  private async stockUp(unit: UnitOfWork, key: LevelKey, quantity: number): Promise<StockLevel> {
+    const empty = { ...key, available: 0, reserved: 0, total: 0 };
+    await unit.tx.insert(StockLevel, empty);
+    if (quantity === 0) {
+      return empty;
     }
+    const moved = moveStock(empty, { kind: 'initial', available: quantity, reserved: 0 });
+    this.ledger.write(unit, [moved]);
+    return levelAfter(moved);
   }
 }
 
-async function insertTx(tx: Tx, body: CreateProductBody): Promise<Product> {
+async function insertProduct({ tx }: UnitOfWork, body: CreateProductBody): Promise<Product> {
   const { sku, name, description, price, currency = DEFAULT_CURRENCY, low_stock_threshold: lowStockThreshold } = body;
   const id = uuidv7();
   await tx

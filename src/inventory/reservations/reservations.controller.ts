@@ -6,7 +6,6 @@ import type { Page } from '../../platform/http/page';
 import { IdParam } from '../../platform/http/params';
 import { Idempotency, type IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Caller, type UserActor } from '../../platform/security/actor';
-import { ReservationCancels } from './reservation-cancels';
 import {
   CreateReservationBody,
   ExtendReservationBody,
@@ -21,7 +20,6 @@ import { ReservationsService } from './reservations.service';
 export class ReservationsController {
   constructor(
     private readonly reservations: ReservationsService,
-    private readonly cancels: ReservationCancels,
     private readonly reader: ReservationsReader,
   ) {}
 
@@ -69,7 +67,7 @@ export class ReservationsController {
     @Caller() caller: UserActor,
     @Idempotency() request: IdempotentRequest,
   ): Promise<Answer<ReservationResponse>> {
-    return this.cancels.cancel(id, caller, request);
+    return this.reservations.cancel(id, caller, request);
   }
 
   @Post(':id/extend')

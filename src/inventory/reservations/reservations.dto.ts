@@ -2,8 +2,32 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsUUID, ValidateIf } from 'class-validator';
 import { PageQuery } from '../../platform/http/page';
 import { IsAbsentWith, IsListOf, IsWholeNumber, Optional } from '../../platform/http/validators';
-import { LineBody, MAX_LINES, QUANTITY, QUANTITY_DOCS, WAREHOUSE_DOCS } from './reservation-line.dto';
+import type { Line } from '../stock/order-lines';
+import { MAX_PIECES } from '../stock/stock.dto';
 import { RESERVATION_STATUSES, type ReservationStatus, type ReservationView } from './reservation.entity';
+
+export const MAX_LINES = 100;
+const QUANTITY = { min: 1, max: MAX_PIECES };
+const QUANTITY_DOCS = { type: 'integer', minimum: QUANTITY.min, maximum: QUANTITY.max, example: 2 } as const;
+const WAREHOUSE_DOCS = {
+  format: 'uuid',
+  description: 'Left out: the active warehouses decide by their priority.',
+} as const;
+
+export class LineBody {
+  @ApiProperty({ format: 'uuid' })
+  @IsUUID()
+  product_id!: string;
+
+  @ApiProperty(QUANTITY_DOCS)
+  @IsWholeNumber(QUANTITY)
+  quantity!: number;
+
+  @ApiPropertyOptional(WAREHOUSE_DOCS)
+  @Optional()
+  @IsUUID()
+  warehouse_id?: string;
+}
 
 /** One product, spelled out in the body itself, or several in `items`. */
 export class CreateReservationBody {
@@ -125,6 +149,26 @@ export class ReservationResponse {
 
   @ApiProperty({ format: 'date-time' })
   updated_at!: string;
+}
+
+/** The lines of `items`; ids as the database spells them. */
+export function toLines(items: readonly LineBody[]): Line[] {
+  return items.map((item, index) => ({
+    productId: item.product_id.toLowerCase(),
+    warehouseId: item.warehouse_id?.toLowerCase(),
+    quantity: item.quantity,
+    prefix: `items.${index}.`,
+  }));
+}
+
+/** The lines of a body, which spells out one of them itself or lists them in `items`. */
+export function linesOf({ items, product_id, quantity, warehouse_id }: CreateReservationBody): Line[] {
+  return items
+    ? toLines(items)
+    : toLines([{ product_id: product_id!, quantity: quantity!, warehouse_id }]).map((line) => ({
+        ...line,
+        prefix: '',
+      }));
 }
 
 export function toReservationResponse(view: ReservationView): ReservationResponse {

@@ -4,7 +4,7 @@ import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { Keyset } from '../../platform/http/cursor';
 import type { Page } from '../../platform/http/page';
 import { isAdmin, type UserActor } from '../../platform/security/actor';
-import { assertMayUse } from './reservation-holds';
+import { assertMayUse } from './reservation.changes';
 import { type ReservationResponse, type ReservationsQuery, toReservationResponse } from './reservations.dto';
 import { findReservation, findReservations, selectReservations } from './reservations.query';
 

@@ -1,68 +1,61 @@
 import { Injectable } from '@nestjs/common';
+import { uuidv7 } from 'uuidv7';
+import { AppConfig } from '../../platform/config/app-config';
 import { Answer } from '../../platform/http/answer';
-import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import type { UserActor } from '../../platform/security/actor';
-import type { HoldSequel } from './hold-job';
-import { HoldLanes } from './hold-lanes';
-import { ReservationHolds } from './reservation-holds';
-import { type Line, toLines } from './reservation-lines';
+import { StockCommands } from '../commands/stock-commands';
+import { cancelReservation } from './cancel-reservation';
+import { extendReservation } from './extend-reservation';
+import type { ReservationView } from './reservation.entity';
+import { assertTtl } from './reservation.changes';
+import { reserve } from './reserve';
 import {
   type CreateReservationBody,
   type ExtendReservationBody,
+  linesOf,
   type ReservationResponse,
   toReservationResponse,
 } from './reservations.dto';
-import { findReservation } from './reservations.query';
-
-/** Nothing else is written for a reservation that was asked for as such. */
-const CREATED: HoldSequel = {
-  write: (_tx, holds) =>
-    holds.map(({ reservation }) => {
-      const location = `/api/reservations/${reservation.id}`;
-      return new Answer(toReservationResponse(reservation), { location });
-    }),
-};
 
 @Injectable()
 export class ReservationsService {
   constructor(
-    private readonly idempotency: IdempotencyService,
-    private readonly holds: ReservationHolds,
-    private readonly lanes: HoldLanes,
+    private readonly commands: StockCommands,
+    private readonly config: AppConfig,
   ) {}
 
-  /**
-   * Holds all lines or none. Locks the levels of the products; overdue holds on those that are short are expired first.
-   * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there
-   */
+  /** @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there */
   async create(
     body: CreateReservationBody,
     caller: UserActor,
-    request: IdempotentRequest,
+    from: IdempotentRequest,
   ): Promise<Answer<ReservationResponse>> {
-    return this.lanes.hold({ userId: caller.id, lines: linesOf(body), ttlSeconds: body.ttl_seconds }, request, CREATED);
+    const { ttl_seconds: ttlSeconds = this.config.reservationTtlSeconds } = body;
+    assertTtl(ttlSeconds, this.config.reservationMaxTtlSeconds);
+    const request = { id: uuidv7(), userId: caller.id, lines: linesOf(body), ttlSeconds, orderId: null };
+    return this.commands.submit(reserve, { ...request, conclude: answerCreated }, from);
   }
 
-  /** Moves the end of the hold. Locks the order behind it and the reservation. @throws NotFound, ReservationNotActive, ValidationFailed */
+  /** @throws NotFound, ReservationNotActive */
+  cancel(reservationId: string, caller: UserActor, from: IdempotentRequest): Promise<Answer<ReservationResponse>> {
+    return this.commands.submit(cancelReservation, { reservationId, caller }, from);
+  }
+
+  /** @throws NotFound, ReservationNotActive, ValidationFailed */
   async extend(
-    id: string,
-    body: ExtendReservationBody,
+    reservationId: string,
+    { ttl_seconds: ttlSeconds }: ExtendReservationBody,
     caller: UserActor,
-    request: IdempotentRequest,
+    from: IdempotentRequest,
   ): Promise<Answer<ReservationResponse>> {
-    return this.idempotency.run(request, async (tx) => {
-      await this.holds.extendTx(tx, await this.holds.lockTx(tx, id, caller), body.ttl_seconds);
-      return new Answer(toReservationResponse((await findReservation(tx, id))!));
-    });
+    const { reservationMaxTtlSeconds: maxTtlSeconds } = this.config;
+    return this.commands.submit(extendReservation, { reservationId, caller, ttlSeconds, maxTtlSeconds }, from);
   }
 }
 
-/** The lines of a body, which spells out one of them itself or lists them in `items`. */
-function linesOf(body: CreateReservationBody): Line[] {
-  if (body.items) {
-    return toLines(body.items);
-  }
-  const { product_id, quantity, warehouse_id } = body;
-  return [{ ...toLines([{ product_id: product_id!, quantity: quantity!, warehouse_id }])[0]!, prefix: '' }];
+/** Nothing else is made of a reservation that was asked for as such. */
+function answerCreated(reservation: ReservationView): { changes: []; answer: Answer<ReservationResponse> } {
+  const location = `/api/reservations/${reservation.id}`;
+  return { changes: [], answer: new Answer(toReservationResponse(reservation), { location }) };
 }

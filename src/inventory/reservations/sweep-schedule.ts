@@ -3,7 +3,7 @@ import { Cron } from '@nestjs/schedule';
 import pLimit from 'p-limit';
 import { AppConfig, cleanupCron } from '../../platform/config/app-config';
 import { log } from '../../platform/logging/logger';
-import { ReservationExpiry } from './reservation-expiry';
+import { ReservationSweep } from './reservation-sweep';
 
 /** Between two sweeps: no more than ten a second. */
 const SHORTEST_PAUSE_MS = 100;
@@ -25,12 +25,12 @@ export class SweepSchedule implements OnModuleDestroy {
 
   constructor(
     private readonly config: AppConfig,
-    private readonly expiry: ReservationExpiry,
+    private readonly reservations: ReservationSweep,
   ) {}
 
   @Cron(cleanupCron(), { name: 'sweep', waitForCompletion: true })
   async sweepOnSchedule(): Promise<void> {
-    await this.attempt(() => this.expiry.sweep(this.stopping.signal));
+    await this.attempt(() => this.reservations.sweep(this.stopping.signal));
   }
 
   /** From now on sweeps when holds end, unless the settings want the schedule alone. Keeps no process alive. */
@@ -60,13 +60,13 @@ export class SweepSchedule implements OnModuleDestroy {
 
   /** In how many milliseconds the next hold ends; undefined if it swept instead, because one had ended. */
   private async sweepIfDue(): Promise<number | undefined> {
-    const timeLeft = await this.expiry.timeToNextEnd(LONGEST_PAUSE_MS);
+    const timeLeft = await this.reservations.timeToNextEnd(LONGEST_PAUSE_MS);
     if (timeLeft > 0) {
       this.misses = 0;
       // A timer may be a millisecond early.
       return Math.ceil(timeLeft) + 1;
     }
-    const expired = await this.expiry.sweepAgain(this.stopping.signal);
+    const expired = await this.reservations.sweepAgain(this.stopping.signal);
     this.misses = expired > 0 ? 0 : this.misses + 1;
     return undefined;
   }

@@ -3,18 +3,18 @@ import { uuidv7 } from 'uuidv7';
 import { AuditService } from '../../audit/audit.service';
 import { estimateRows } from '../../platform/database/estimate';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
-import type { Tx } from '../../platform/database/tx';
-import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
+import type { UnitOfWork } from '../../platform/database/unit-of-work';
+import { InsufficientStock, NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
 import { Answer } from '../../platform/http/answer';
 import { Keyset, type Position } from '../../platform/http/cursor';
 import type { Page, PageQuery } from '../../platform/http/page';
 import { IdempotencyService } from '../../platform/idempotency/idempotency.service';
 import type { IdempotentRequest } from '../../platform/idempotency/idempotent-request';
 import { Product } from '../products/product.entity';
-import { ReservationExpiry } from '../reservations/reservation-expiry';
-import { shortfallTx } from '../reservations/overdue';
+import { StockCommands } from '../commands/stock-commands';
 import { MAIN_WAREHOUSE_ID, Warehouse } from '../warehouses/warehouse.entity';
 import { StockLedger } from './stock-ledger';
+import { levelAfter, moveStock } from './stock-move';
 import {
   type AdjustStockBody,
   MAX_STOCK,
@@ -29,6 +29,9 @@ import { StockLevel, StockMovement } from './stock.entity';
 import { movementsQuery, selectMovements } from './stock-movements.query';
 import { type LevelKey, lockLevels } from './stock.locks';
 
+/** How often overdue holds are ended for an adjustment or a transfer: each time others may have taken the pieces. */
+const MAX_TRIES = 10;
+
 @Injectable()
 export class StockService {
   constructor(
@@ -36,7 +39,7 @@ export class StockService {
     private readonly idempotency: IdempotencyService,
     private readonly ledger: StockLedger,
     private readonly audit: AuditService,
-    private readonly expiry: ReservationExpiry,
+    private readonly commands: StockCommands,
   ) {}
 
   /**
@@ -50,23 +53,21 @@ export class StockService {
     request: IdempotentRequest,
   ): Promise<Answer<StockLevelResponse>> {
     const key = { productId, warehouseId: body.warehouse_id?.toLowerCase() ?? MAIN_WAREHOUSE_ID };
-    return this.reclaiming(request, async (tx) => {
-      await assertProductTx(tx, productId);
-      const [level] = await this.lockOrMakeLevelsTx(tx, [key]);
-      await assertFitsTx(tx, level!, body.delta, 'delta');
-      const before = summaryOf(level!);
-      await this.ledger.postTx(
-        tx,
-        [level!],
-        [{ ...key, kind: 'adjustment', available: body.delta, reserved: 0, reason: body.reason }],
-      );
-      await this.audit.recordTx(tx, {
+    return this.reclaiming(productId, request, async (unit) => {
+      await assertProduct(unit, productId);
+      const [before] = await lockOrMakeLevels(unit, [key]);
+      assertFits(before!, body.delta, 'delta');
+      const { delta, reason } = body;
+      const moved = moveStock(before!, { kind: 'adjustment', available: delta, reserved: 0, reason });
+      const after = levelAfter(moved);
+      this.ledger.write(unit, [moved]);
+      this.audit.record(unit, {
         action: 'stock.adjusted',
         objectId: productId,
-        oldValue: before,
-        newValue: { ...summaryOf(level!), delta: body.delta, reason: body.reason },
+        oldValue: summaryOf(before!),
+        newValue: { ...summaryOf(after), delta, reason },
       });
-      return new Answer(toStockLevelResponse(level!));
+      return new Answer(toStockLevelResponse(after));
     });
   }
 
@@ -85,17 +86,16 @@ export class StockService {
         message: 'to_warehouse_id must be another warehouse than from_warehouse_id',
       });
     }
-    return this.reclaiming(request, async (tx) => {
-      await assertProductTx(tx, productId);
-      const levels = await this.lockOrMakeLevelsTx(tx, [from, to]);
+    return this.reclaiming(productId, request, async (unit) => {
+      await assertProduct(unit, productId);
+      const levels = await lockOrMakeLevels(unit, [from, to]);
       const [source, target] = [levelAt(levels, from), levelAt(levels, to)];
-      await assertFitsTx(tx, source, -quantity, 'quantity');
-      await assertFitsTx(tx, target, quantity, 'quantity');
-      await this.ledger.postTx(tx, levels, [
-        { ...from, kind: 'transfer_out', available: -quantity, reserved: 0, reason },
-        { ...to, kind: 'transfer_in', available: quantity, reserved: 0, reason },
-      ]);
-      return this.transferredTx(tx, body, source, target);
+      assertFits(source, -quantity, 'quantity');
+      assertFits(target, quantity, 'quantity');
+      const out = moveStock(source, { kind: 'transfer_out', available: -quantity, reserved: 0, reason });
+      const into = moveStock(target, { kind: 'transfer_in', available: quantity, reserved: 0, reason });
+      this.ledger.write(unit, [out, into]);
+      return this.transferred(unit, body, levelAfter(out), levelAfter(into));
     });
   }
 
@@ -114,36 +114,35 @@ export class StockService {
     });
   }
 
-  private reclaiming<T extends object>(
+  /** What reads say is available may be taken: as long as that falls short, overdue holds on the product are ended first. */
+  private async reclaiming<T extends object>(
+    productId: string,
     request: IdempotentRequest,
-    work: (tx: Tx) => Promise<Answer<T>>,
+    work: (unit: UnitOfWork) => Promise<Answer<T>>,
   ): Promise<Answer<T>> {
-    return this.expiry.reclaiming(() => this.idempotency.run(request, work));
-  }
-
-  private async lockOrMakeLevelsTx(tx: Tx, keys: LevelKey[]): Promise<StockLevel[]> {
-    for (const { warehouseId } of keys) {
-      if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
-        throw new NotFound('warehouse', warehouseId);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.idempotency.run(request, work);
+      } catch (error) {
+        const isWorthAnotherTry = error instanceof InsufficientStock && attempt < MAX_TRIES;
+        if (!isWorthAnotherTry || !(await this.commands.endOverdueOn([productId]))) {
+          throw error;
+        }
       }
     }
-    // In the order of the locks: two transactions that make the same rows must not wait for each other either.
-    const sorted = [...keys].sort((left, right) => (left.warehouseId < right.warehouseId ? -1 : 1));
-    await tx.createQueryBuilder().insert().into(StockLevel).values(sorted).orIgnore().updateEntity(false).execute();
-    return (await lockLevels(tx, sorted)).levels;
   }
 
-  private async transferredTx(
-    tx: Tx,
+  private transferred(
+    unit: UnitOfWork,
     body: TransferStockBody,
     source: StockLevel,
     target: StockLevel,
-  ): Promise<Answer<TransferResponse>> {
+  ): Answer<TransferResponse> {
     const id = uuidv7();
     const { productId: product_id, warehouseId: from_warehouse_id } = source;
     const { warehouseId: to_warehouse_id } = target;
     const { quantity, reason = null } = body;
-    await this.audit.recordTx(tx, {
+    this.audit.record(unit, {
       action: 'stock.transferred',
       objectId: product_id,
       newValue: { transfer_id: id, from_warehouse_id, to_warehouse_id, quantity, reason },
@@ -153,20 +152,32 @@ export class StockService {
   }
 }
 
-async function assertProductTx(tx: Tx, productId: string): Promise<void> {
+async function assertProduct({ tx }: UnitOfWork, productId: string): Promise<void> {
   if (!(await tx.existsBy(Product, { id: productId }))) {
     throw new NotFound('product', productId);
   }
+}
+
+async function lockOrMakeLevels({ tx }: UnitOfWork, keys: LevelKey[]): Promise<StockLevel[]> {
+  for (const { warehouseId } of keys) {
+    if (!(await tx.existsBy(Warehouse, { id: warehouseId }))) {
+      throw new NotFound('warehouse', warehouseId);
+    }
+  }
+  // In the order of the locks: two transactions that make the same rows must not wait for each other either.
+  const sorted = [...keys].sort((left, right) => (left.warehouseId < right.warehouseId ? -1 : 1));
+  await tx.createQueryBuilder().insert().into(StockLevel).values(sorted).orIgnore().updateEntity(false).execute();
+  return lockLevels(tx, sorted);
 }
 
 function levelAt(levels: StockLevel[], { warehouseId }: LevelKey): StockLevel {
   return levels.find((level) => level.warehouseId === warehouseId)!;
 }
 
-async function assertFitsTx(tx: Tx, level: StockLevel, delta: number, field: string): Promise<void> {
+function assertFits(level: StockLevel, delta: number, field: string): void {
   if (level.available + delta < 0) {
     const { productId: product_id, warehouseId: warehouse_id, available } = level;
-    throw await shortfallTx(tx, [{ product_id, warehouse_id, requested: -delta, available }]);
+    throw new InsufficientStock([{ product_id, warehouse_id, requested: -delta, available }]);
   }
   if (delta > 0 && level.total + delta > MAX_STOCK) {
     throw new ValidationFailed({ field, message: `${field} would bring the level above ${MAX_STOCK}` });

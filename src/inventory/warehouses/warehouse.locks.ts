@@ -1,8 +1,9 @@
-import { lockRow } from '../../platform/database/rows.locks';
+import { lockRows } from '../../platform/database/rows.locks';
 import type { Tx } from '../../platform/database/tx';
 import { Warehouse } from './warehouse.entity';
 
 /** Locks a warehouse against other changes of it. Reservations only read warehouses, and do not wait for this. */
-export function lockWarehouse(tx: Tx, id: string): Promise<Warehouse | null> {
-  return lockRow(tx, Warehouse, id);
+export async function lockWarehouse(tx: Tx, id: string): Promise<Warehouse | undefined> {
+  const [warehouse] = await lockRows(tx, Warehouse, [id]);
+  return warehouse;
 }

@@ -53,12 +53,13 @@ export class WarehousesService {
 
   /** @throws Duplicate if the code is taken */
   async create(body: CreateWarehouseBody, request: IdempotentRequest): Promise<Answer<WarehouseResponse>> {
-    return this.idempotency.run(request, async (tx) => {
+    return this.idempotency.run(request, async (unit) => {
+      const { tx } = unit;
       const id = uuidv7();
       const { code, name, priority, is_active: isActive } = body;
       await tx.insert(Warehouse, { id, code, name, priority, isActive }).catch(orDuplicate(UNIQUE_CODE, 'code'));
       const warehouse = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
-      await this.audit.recordTx(tx, { action: 'warehouse.created', objectId: id, newValue: warehouse });
+      this.audit.record(unit, { action: 'warehouse.created', objectId: id, newValue: warehouse });
       return new Answer(warehouse, { location: `/api/warehouses/${id}` });
     });
   }
@@ -67,7 +68,8 @@ export class WarehousesService {
   async update(id: string, body: UpdateWarehouseBody): Promise<WarehouseResponse> {
     const { code, name, priority, is_active: isActive } = body;
     const changes = changesIn({ code, name, priority, isActive });
-    return this.transactions.run(async (tx) => {
+    return this.transactions.run(async (unit) => {
+      const { tx } = unit;
       const before = await lockWarehouse(tx, id);
       if (!before) {
         throw new NotFound('warehouse', id);
@@ -75,7 +77,7 @@ export class WarehousesService {
       const values = { ...changes, updatedAt: () => 'clock_timestamp()' };
       await tx.update(Warehouse, { id }, values).catch(orDuplicate(UNIQUE_CODE, 'code'));
       const after = toWarehouseResponse(await tx.findOneByOrFail(Warehouse, { id }));
-      await this.audit.recordTx(tx, {
+      this.audit.record(unit, {
         action: 'warehouse.updated',
         objectId: id,
         oldValue: toWarehouseResponse(before),

@@ -7,11 +7,6 @@ export type TableRows<Row extends ObjectLiteral = ObjectLiteral> = readonly [
   readonly Partial<Row>[],
 ];
 
-/** Checks that rows fit their table, which a list of different tables could not. */
-export function rowsOf<Row extends ObjectLiteral>(entity: EntityTarget<Row>, rows: readonly Partial<Row>[]): TableRows {
-  return [entity, rows];
-}
-
 /**
  * Inserts any number of rows into some tables in one statement, which has one parameter for each table however many
  * rows there are. A foreign key from one of these tables to another would hold: it is checked at the statement's end.
@@ -34,12 +29,7 @@ interface Insert {
 }
 
 /** The statement that inserts rows like the first one. @param rows its placeholder for them, such as `$1` */
-export function insertOf(
-  manager: EntityManager,
-  entity: EntityTarget<ObjectLiteral>,
-  first: object,
-  rows: string,
-): Insert {
+function insertOf(manager: EntityManager, entity: EntityTarget<ObjectLiteral>, first: object, rows: string): Insert {
   const { tableName, columns } = manager.connection.getMetadata(entity);
   const given = columns.filter(({ propertyName }) => propertyName in first);
   const names = given.map(({ databaseName }) => databaseName).join(', ');

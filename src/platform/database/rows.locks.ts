@@ -1,19 +1,24 @@
-import type { EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import { columnsOf } from './fragments';
 import type { Tx } from './tx';
 
-/** Whether to wait for rows that another transaction has locked, or to do without them. */
-export interface LockOptions {
-  readonly skipLocked: boolean;
-}
+/**
+ * Whether to wait for rows that another transaction has locked, or to do without them. `share` leaves to others what they
+ * work on, as `skip` does, but waits for what everybody needs: the stock levels.
+ */
+export type LockWait = 'wait' | 'share' | 'skip';
 
 /**
- * Locks one row until the transaction ends, waiting for whoever holds it; null if there is none. For the `*.locks.ts` of
- * the nouns, which say what may be locked and when.
+ * Locks rows until the transaction ends, in the order of their ids, so that two transactions which want the same rows queue
+ * up instead of waiting for each other. What TypeORM calls `pessimistic_write`, spelled out so that it is sent at once,
+ * before what is sent after it. For the `*.locks.ts` of the nouns, which say what may be locked and when.
  */
-export function lockRow<Row extends ObjectLiteral & { id: string }>(
+export function lockRows<Row extends { id: string }>(
   tx: Tx,
-  entity: EntityTarget<Row>,
-  id: string,
-): Promise<Row | null> {
-  return tx.findOne(entity, { where: { id } as FindOptionsWhere<Row>, lock: { mode: 'pessimistic_write' } });
+  entity: new () => Row,
+  ids: readonly string[],
+  lockWait: LockWait = 'wait',
+): Promise<Row[]> {
+  const { tableName } = tx.connection.getMetadata(entity);
+  const sql = `SELECT ${columnsOf(entity).text} FROM ${tableName} WHERE id = ANY($1) ORDER BY id FOR UPDATE`;
+  return tx.query<Row[]>(lockWait === 'wait' ? sql : `${sql} SKIP LOCKED`, [ids]);
 }

@@ -2,10 +2,10 @@ import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import stringify from 'safe-stable-stringify';
 import type { EntityManager } from 'typeorm';
-import { commitWith } from '../database/transaction-runner';
 import type { Tx } from '../database/tx';
+import type { UnitOfWork } from '../database/unit-of-work';
 import { IdempotencyKeyReused } from '../errors/domain-errors';
-import type { Verdict } from '../group-commit/group-commit';
+import type { Outcome } from '../batching/in-parts';
 import { Answer } from '../http/answer';
 import { Secrets } from '../security/secrets';
 import type { IdempotencyKey } from './idempotency-key.entity';
@@ -91,41 +91,27 @@ export class IdempotencyKeys {
     return new Map(rows.map((row) => [identityOf(row), row]));
   }
 
-  /**
-   * The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. No two of
-   * the requests may have the same key.
-   */
-  async claimTx(tx: Tx, requests: readonly KeyedRequest[]): Promise<Set<string>> {
+  /** The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. */
+  async claim(tx: Tx, requests: readonly KeyedRequest[]): Promise<Set<string>> {
     return new Set((await send<Identity>(tx, CLAIM, requests)).map(identityOf));
   }
 
-  /** Keeps the answers of requests whose keys were claimed. */
-  async storeTx(tx: Tx, answers: readonly (readonly [KeyedRequest, Answer<object>])[]): Promise<void> {
-    const rows = answers.map(([request, { data, extras }]) => ({ ...request, body: data, location: extras.location }));
-    await send(tx, STORE, rows);
-  }
-
-  /**
-   * As `storeTx`, for what became of many requests, and gives back the keys that were claimed for what then failed, unless
-   * another request has used one of them after all: sends that, to be committed with.
-   */
-  settle(tx: Tx, answers: ReadonlyMap<MaybeKeyed, Answer<object>>, failed: readonly MaybeKeyed[]): void {
-    const kept = [...answers].flatMap(([{ keyed }, answer]) => (keyed ? [[keyed, answer] as const] : []));
-    const used = new Set(kept.map(([{ identity }]) => identity));
-    const unused = keysOf(failed).filter(({ identity }) => !used.has(identity));
-    commitWith(tx, [this.storeTx(tx, kept), send(tx, RELEASE, unused)]);
+  /** Queues what becomes of claimed keys: those with an answer keep it, the others are given back. */
+  settle(unit: UnitOfWork, claimed: readonly KeyedRequest[], answers: ReadonlyMap<string, StoredAnswer>): void {
+    const kept = claimed.flatMap((key) => (answers.has(key.identity) ? { ...key, ...answers.get(key.identity) } : []));
+    const unused = claimed.filter(({ identity }) => !answers.has(identity));
+    if (kept.length > 0) {
+      unit.execute(STORE, [JSON.stringify(kept)]);
+    }
+    if (unused.length > 0) {
+      unit.execute(RELEASE, [JSON.stringify(unused)]);
+    }
   }
 }
 
 /** The keys of all that have one, each once. */
 export function keysOf(requests: readonly MaybeKeyed[]): KeyedRequest[] {
   return [...new Map(requests.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
-}
-
-/** All but those whose key an earlier one has. */
-export function firstOfEachKey<Request extends MaybeKeyed>(requests: readonly Request[]): Request[] {
-  const seen = new Set<string>();
-  return requests.filter(({ keyed }) => !keyed || (!seen.has(keyed.identity) && seen.add(keyed.identity)));
 }
 
 /** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
@@ -136,13 +122,13 @@ function fingerprintOf(body: unknown, key: Buffer): string {
 }
 
 /** The first answer again, or an IdempotencyKeyReused if another body was asked for then. */
-export function replayed(request: KeyedRequest, first: StoredAnswer): Verdict<Answer<object>> {
+export function replayed(request: KeyedRequest, first: StoredAnswer): Outcome<Answer<object>> {
   if (![request.fingerprint, request.previousFingerprint].includes(first.fingerprint)) {
     return { error: new IdempotencyKeyReused() };
   }
   const { version } = first.body as { version?: number };
   const extras = { location: first.location ?? undefined, version, isReplay: true };
-  return { result: new Answer(first.body as object, extras) };
+  return { answer: new Answer(first.body as object, extras) };
 }
 
 /** What a request with this key will be answered when it is repeated. */

@@ -1,12 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { Cron, CronExpression } from '@nestjs/schedule';
+import type { EntityManager } from 'typeorm';
+import { LookAgain, type Outcome } from '../batching/in-parts';
 import { RequestContext } from '../context/request-context';
 import { isLockTimeout } from '../database/database-errors';
+import type { LockWait } from '../database/rows.locks';
 import { together } from '../database/together';
-import { IMPATIENTLY, StaleRead, TransactionRunner } from '../database/transaction-runner';
-import type { Tx } from '../database/tx';
+import { TransactionRunner } from '../database/transaction-runner';
+import type { Statement, UnitOfWork } from '../database/unit-of-work';
 import { DatabaseUnavailable, IdempotencyInProgress, OutcomeUnknown, Overloaded } from '../errors/domain-errors';
-import type { BatchMode, Verdict } from '../group-commit/group-commit';
 import type { Answer } from '../http/answer';
 import {
   asStored,
@@ -22,8 +24,11 @@ import type { IdempotentRequest } from './idempotent-request';
 
 const PURGE_BATCH = 1000;
 
-/** After a lost COMMIT: what says nothing about it. */
+/** Errors after which it is still not known whether a lost COMMIT took effect. */
 const STILL_UNKNOWN = [OutcomeUnknown, DatabaseUnavailable, Overloaded, IdempotencyInProgress];
+
+/** For a transaction that skips locked rows: what cannot be skipped is not waited for either. */
+const SHORT_LOCK_TIMEOUT = `SET LOCAL lock_timeout = '100ms'`;
 
 /** `statement_timestamp()`, because an index cannot serve a condition with the clock itself. */
 const PURGE = `
@@ -31,8 +36,30 @@ const PURGE = `
     SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - ${RETENTION}
     LIMIT ${PURGE_BATCH} FOR UPDATE SKIP LOCKED))`;
 
-type AnswerVerdict = Verdict<Answer<object>>;
-type BatchedWork<Request> = (tx: Tx, fresh: Request[]) => Promise<Map<Request, AnswerVerdict>>;
+type AnswerOutcome = Outcome<Answer<object>>;
+
+/** What is done in one transaction for many requests. */
+interface SharedWork<Request, Session> {
+  /** Takes all locks, without which nothing is decided. Sent with the claim of the keys, in one round trip. */
+  begin(unit: UnitOfWork, lockWait: LockWait): Promise<Session>;
+  /** Carries out one request. What it throws fails the whole transaction. */
+  carryOut(session: Session, request: Request): AnswerOutcome | Promise<AnswerOutcome>;
+  /** Queues what was decided. @throws LookAgain if it was decided on rows that have changed, for all of the requests */
+  end(unit: UnitOfWork, session: Session, outcomes: readonly AnswerOutcome[]): Promise<void>;
+}
+
+/** A transaction whose COMMIT may have taken effect. */
+interface Lost {
+  readonly unit: UnitOfWork;
+  readonly outcomes: AnswerOutcome[];
+}
+
+interface Attempt<Request, Session> {
+  readonly requests: readonly Request[];
+  readonly lockWait: LockWait;
+  readonly work: SharedWork<Request, Session>;
+  readonly lost?: Lost;
+}
 
 @Injectable()
 export class IdempotencyService {
@@ -47,39 +74,65 @@ export class IdempotencyService {
     return this.keys.keyed(request);
   }
 
+  /** The committed answers of earlier requests with the same keys, by identity. The statement is sent at once. */
+  recall(manager: EntityManager, requests: readonly MaybeKeyed[]): Promise<Map<string, StoredAnswer>> {
+    return this.keys.recall(manager, keysOf(requests));
+  }
+
   /**
    * Runs `work` in a transaction, once for each key: the key is its first statement and the answer its last, so both
    * stand or fall with the work. A repeated request gets the first answer. What fails leaves no key behind. If the
    * connection is lost during COMMIT, the key tells what became of it.
    * @throws IdempotencyInProgress, IdempotencyKeyReused, and what `TransactionRunner.run` and `work` throw
    */
-  async run<T extends object>(request: IdempotentRequest, work: (tx: Tx) => Promise<Answer<T>>): Promise<Answer<T>> {
+  async run<T extends object>(
+    request: IdempotentRequest,
+    work: (unit: UnitOfWork) => Promise<Answer<T>>,
+  ): Promise<Answer<T>> {
     const keyed = this.keys.keyed(request);
     if (!keyed) {
       return this.transactions.run(work);
     }
-    const attempt = (): Promise<Answer<T>> => this.transactions.run((tx) => this.onceTx(tx, keyed, work));
-    return attempt().catch((lost: unknown) => settled(lost, attempt));
+    const [outcome] = await this.runAll<MaybeKeyed, UnitOfWork>([{ keyed }], 'wait', {
+      begin: async (unit) => unit,
+      carryOut: async (unit) => ({ answer: await work(unit) }),
+      end: async () => undefined,
+    });
+    if ('error' in outcome!) {
+      throw outcome.error instanceof LookAgain ? outcome.error.otherwise : outcome.error;
+    }
+    return outcome!.answer as Answer<T>;
   }
 
   /**
-   * As `run`, for many requests in one transaction. `work` is given those that are to be carried out and says what became
-   * of each; a failure of one undoes nothing of the others. Where several of them have one key, it carries out only the
-   * first that can be (`firstOfEachKey`) and leaves out those after it, which are answered as repeats of that one. If the
-   * connection is lost during COMMIT, their keys tell; of those without one nobody can say what became of them.
+   * As `run`, for many requests in one transaction; equal keys are decided here, the first request that succeeds is the
+   * first. If the connection is lost during COMMIT, the work is begun once more: when it has its locks, whoever held them
+   * has ended, and the proof of the first transaction is there, or nothing of it.
    */
-  async runAll<Request extends MaybeKeyed>(
+  async runAll<Request extends MaybeKeyed, Session>(
     requests: readonly Request[],
-    work: BatchedWork<Request>,
-    mode: BatchMode,
-  ): Promise<AnswerVerdict[]> {
-    return this.attemptAll(requests, work, mode).catch(async (lost: unknown) => {
-      const keyed = requests.filter((request) => request.keyed);
-      // It has to wait for their keys: whoever holds them may still be committing.
-      const verdicts = await settled(lost, () => this.attemptAll(keyed, work, { isPatient: true }));
-      const verdictOf = new Map(keyed.map((request, index) => [request, verdicts[index]!]));
-      return requests.map((request) => verdictOf.get(request) ?? { error: lost });
-    });
+    lockWait: LockWait,
+    work: SharedWork<Request, Session>,
+  ): Promise<AnswerOutcome[]> {
+    let lost: Lost | undefined;
+    try {
+      return await this.transactions.run(async (unit) => {
+        lost = undefined;
+        const outcomes = await this.attempt(unit, { requests, lockWait, work });
+        lost = { unit, outcomes };
+        return outcomes;
+      });
+    } catch (error) {
+      if (!(error instanceof OutcomeUnknown) || !lost) {
+        throw error;
+      }
+      const first = lost;
+      return this.transactions
+        .run((unit) => this.attempt(unit, { requests, lockWait: 'wait', work, lost: first }))
+        .catch((again: unknown) => {
+          throw STILL_UNKNOWN.some((kind) => again instanceof kind) ? error : again;
+        });
+    }
   }
 
   /** Drops keys older than 24 hours, some at a time; every process does, and none waits for another. */
@@ -88,83 +141,82 @@ export class IdempotencyService {
     await this.context.runAsSystem('idempotency-purge', async () => {
       let dropped: number;
       do {
-        dropped = await this.transactions.run(async (tx) => (await tx.query<[unknown[], number]>(PURGE))[1]);
+        dropped = await this.transactions.run(async ({ tx }) => (await tx.query<[unknown[], number]>(PURGE))[1]);
       } while (dropped === PURGE_BATCH);
     });
   }
 
-  private async onceTx<T extends object>(
-    tx: Tx,
-    keyed: KeyedRequest,
-    work: (tx: Tx) => Promise<Answer<T>>,
-  ): Promise<Answer<T>> {
-    const claimed = await this.keys.claimTx(tx, [keyed]).catch(orInProgress);
-    if (claimed.size === 0) {
-      const verdict = replayedOrStale(keyed, await this.keys.recall(tx, [keyed]));
-      if ('error' in verdict) {
-        throw verdict.error;
-      }
-      return verdict.result as Answer<T>;
+  private async attempt<Request extends MaybeKeyed, Session>(
+    unit: UnitOfWork,
+    { requests, lockWait, work, lost }: Attempt<Request, Session>,
+  ): Promise<AnswerOutcome[]> {
+    const keyed = keysOf(requests);
+    const { claimed, session } = await this.begin(unit, keyed, { requests, lockWait, work });
+    if (lost?.unit.proof && (await hasCommitted(unit, lost.unit.proof))) {
+      unit.afterCommit(() => lost.unit.committed());
+      return lost.outcomes;
     }
-    const answer = await work(tx);
-    await this.keys.storeTx(tx, [[keyed, answer]]);
-    return answer;
+    const answered = await this.keys.recall(
+      unit.tx,
+      keyed.filter(({ identity }) => !claimed.has(identity)),
+    );
+    const made = new Map<string, StoredAnswer>();
+    const outcomes: AnswerOutcome[] = [];
+    for (const request of requests) {
+      const key = request.keyed;
+      const repeat = key && repeated(key, { answered, made, claimed });
+      const outcome = repeat ?? (await work.carryOut(session, request));
+      outcomes.push(outcome);
+      if (key && !repeat && 'answer' in outcome) {
+        made.set(key.identity, asStored(key, outcome.answer));
+      }
+    }
+    await work.end(unit, session, outcomes);
+    const isMine = ({ identity }: KeyedRequest): boolean => claimed.has(identity);
+    this.keys.settle(unit, keyed.filter(isMine), made);
+    return outcomes;
   }
 
-  private async attemptAll<Request extends MaybeKeyed>(
-    requests: readonly Request[],
-    work: BatchedWork<Request>,
-    { isPatient }: BatchMode,
-  ): Promise<AnswerVerdict[]> {
-    const keys = keysOf(requests);
-    return this.transactions.run(async (tx) => {
-      const patience = isPatient ? undefined : tx.query(IMPATIENTLY);
-      const claim = this.keys.claimTx(tx, keys);
-      const [, claimed] = await together([patience, requests.length === 1 ? claim.catch(orInProgress) : claim]);
-      const isClaimed = ({ identity }: KeyedRequest): boolean => claimed.has(identity);
-      const answered = await this.keys.recall(
-        tx,
-        keys.filter((one) => !isClaimed(one)),
-      );
-      const done = await work(
-        tx,
-        requests.filter((request) => !request.keyed || isClaimed(request.keyed)),
-      );
-      const answers = new Map<Request, Answer<object>>();
-      done.forEach((verdict, request) => 'result' in verdict && answers.set(request, verdict.result));
-      this.keys.settle(
-        tx,
-        answers,
-        [...done.keys()].filter((request) => !answers.has(request)),
-      );
-      answers.forEach((answer, { keyed }) => keyed && answered.set(keyed.identity, asStored(keyed, answer)));
-      return requests.map((request) => done.get(request) ?? replayedOrStale(request.keyed!, answered));
-    });
+  /** Takes the keys, and then all locks, in one round trip. A lone request is told if its key is in use. */
+  private async begin<Request extends MaybeKeyed, Session>(
+    unit: UnitOfWork,
+    keyed: readonly KeyedRequest[],
+    { requests, lockWait, work }: Attempt<Request, Session>,
+  ): Promise<{ claimed: Set<string>; session: Session }> {
+    const timeout = lockWait === 'skip' ? unit.tx.query(SHORT_LOCK_TIMEOUT) : undefined;
+    const claim = this.keys.claim(unit.tx, keyed);
+    const [, claimed, session] = await together([
+      timeout,
+      requests.length === 1 ? claim.catch(orInProgress) : claim,
+      work.begin(unit, lockWait),
+    ]);
+    return { claimed, session };
   }
 }
 
-function replayedOrStale(request: KeyedRequest, answered: ReadonlyMap<string, StoredAnswer>): AnswerVerdict {
-  const first = answered.get(request.identity);
-  if (!first) {
-    throw new StaleRead();
-  }
-  return replayed(request, first);
+interface Answered {
+  /** By earlier transactions. */
+  readonly answered: ReadonlyMap<string, StoredAnswer>;
+  /** By this one. */
+  readonly made: ReadonlyMap<string, StoredAnswer>;
+  readonly claimed: ReadonlySet<string>;
 }
 
-/**
- * Does again what lost its COMMIT, under the same keys: either they have the first answer, or nothing was done. Throws
- * what was lost if it was something else, or if it does not become known this time either.
- */
-async function settled<T>(lost: unknown, again: () => Promise<T>): Promise<T> {
-  if (!(lost instanceof OutcomeUnknown)) {
-    throw lost;
+/** What a request is answered whose key another one had before; undefined if it is to be carried out. */
+function repeated(key: KeyedRequest, { answered, made, claimed }: Answered): AnswerOutcome | undefined {
+  const first = answered.get(key.identity) ?? made.get(key.identity);
+  if (first) {
+    return replayed(key, first);
   }
-  return again().catch((error: unknown) => {
-    throw STILL_UNKNOWN.some((kind) => error instanceof kind) ? lost : error;
-  });
+  // The first request with the key has failed since we waited for it, and left no answer.
+  return claimed.has(key.identity) ? undefined : { error: new LookAgain(new IdempotencyInProgress()) };
+}
+
+async function hasCommitted({ tx }: UnitOfWork, { sql, values }: Statement): Promise<boolean> {
+  return (await tx.query<unknown[]>(sql, values)).length > 0;
 }
 
 /** For `.catch()` of a claim: the first request with the key has not ended in the time that a lock is waited for. */
-export function orInProgress(error: unknown): never {
+function orInProgress(error: unknown): never {
   throw isLockTimeout(error) ? new IdempotencyInProgress() : error;
 }

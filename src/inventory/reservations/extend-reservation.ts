@@ -1,0 +1,47 @@
+import type { Command } from '../../platform/batching/command';
+import { Answer } from '../../platform/http/answer';
+import type { UserActor } from '../../platform/security/actor';
+import type { Needs, Snapshot } from '../commands/snapshot';
+import {
+  assertActive,
+  assertMayUse,
+  assertTtl,
+  lockedReservation,
+  type ReservationChange,
+} from './reservation.changes';
+import { toReservationResponse } from './reservations.dto';
+
+interface ExtendRequest {
+  readonly reservationId: string;
+  readonly caller: UserActor;
+  readonly ttlSeconds: number;
+  /** How long a hold may last in all, from when it was made. */
+  readonly maxTtlSeconds: number;
+}
+
+/**
+ * Lets a hold end so many seconds from now, but not past its lifetime in all.
+ * @throws NotFound, ValidationFailed, ReservationNotActive
+ */
+export const extendReservation: Command<ExtendRequest, Needs, Snapshot> = {
+  orderingKeys: ({ reservationId }) => [reservationId],
+  needs: ({ reservationId }) => ({ reservations: [reservationId], movesStock: false }),
+
+  check({ reservations }, { reservationId, caller, ttlSeconds, maxTtlSeconds }) {
+    assertMayUse(reservations.get(reservationId), reservationId, caller);
+    assertTtl(ttlSeconds, maxTtlSeconds);
+  },
+
+  decide(snapshot, { reservationId, ttlSeconds, maxTtlSeconds }) {
+    const before = lockedReservation(snapshot, reservationId);
+    const now = snapshot.now.getTime();
+    assertActive(before, snapshot.now);
+    const latest = before.createdAt.getTime() + maxTtlSeconds * 1000;
+    const asked = Math.min(now + ttlSeconds * 1000, latest);
+    // A lifetime that was configured shorter meanwhile ends no hold that is running.
+    const expiresAt = asked > now ? new Date(asked) : before.expiresAt;
+    const reservation = { ...before, expiresAt, updatedAt: snapshot.now };
+    const extended: ReservationChange = { type: 'reservation.extended', before, reservation };
+    return { changes: [extended], answer: new Answer(toReservationResponse(reservation)) };
+  },
+};

@@ -1,0 +1,70 @@
+import { Injectable } from '@nestjs/common';
+import { RequestContext } from '../../platform/context/request-context';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import { log } from '../../platform/logging/logger';
+import { Metrics } from '../../platform/metrics/metrics';
+import { StockCommands } from '../commands/stock-commands';
+import { findOverdue, findTimeLeft, type Overdue } from './expire-reservations';
+
+const JOB = 'reservation-expiry';
+
+/** Ends the holds whose time is over. Housekeeping: what they hold counts as free already. */
+@Injectable()
+export class ReservationSweep {
+  /** Holds that could not be expired: `sweepAgain` leaves them to the next `sweep`. */
+  private readonly stuck = new Set<string>();
+
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly context: RequestContext,
+    private readonly commands: StockCommands,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /**
+   * Expires every overdue reservation and returns how many. What another process works on at the moment is left to that
+   * one, so any number of them share the work, and each hold ends once. Ends after its page when `signal` is aborted.
+   */
+  sweep(signal?: AbortSignal): Promise<number> {
+    this.stuck.clear();
+    return this.sweepAgain(signal);
+  }
+
+  /** As `sweep`, but does not try again what could not be expired since the last one. */
+  async sweepAgain(signal?: AbortSignal): Promise<number> {
+    const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll(signal));
+    this.metrics.sweepSize.observe(expired);
+    this.metrics.sweepLag.set(lag);
+    if (expired > 0) {
+      log.info({ expired, lag_seconds: lag }, 'expired overdue reservations');
+    }
+    return expired;
+  }
+
+  /**
+   * In how many milliseconds the next of the holds ends that `sweepAgain` expires, by the database's clock: not above zero if
+   * one is over, `most` if none ends until then. One look into an index.
+   */
+  async timeToNextEnd(most: number): Promise<number> {
+    return (await this.transactions.read((manager) => findTimeLeft(manager, most, [...this.stuck]))) ?? most;
+  }
+
+  private async expireAll(signal?: AbortSignal): Promise<{ expired: number; lag: number }> {
+    let expired = 0;
+    let lag = 0;
+    // Page by page, so that what others hold locked at the front does not hide what comes after it.
+    for (let last: Overdue | undefined; !signal?.aborted;) {
+      const page = await this.transactions.read((manager) => findOverdue(manager, undefined, last));
+      last = page.at(-1);
+      if (!last) {
+        break;
+      }
+      const overdue = page.filter(({ id }) => !this.stuck.has(id));
+      lag = Math.max(lag, overdue[0]?.lag ?? 0);
+      const done = await this.commands.expire(overdue, this.context.cause);
+      expired += done.expired;
+      done.failed.forEach((id) => this.stuck.add(id));
+    }
+    return { expired, lag };
+  }
+}

@@ -1,0 +1,63 @@
+import type { Change } from '../../platform/batching/command';
+import type { MovementKind, StockLevel } from './stock.entity';
+
+/** A level has changed: by how many pieces available and reserved, and what it is after that. */
+export interface StockMoved extends Change {
+  readonly type: 'stock.moved';
+  readonly kind: MovementKind;
+  readonly productId: string;
+  readonly warehouseId: string;
+  readonly availableDelta: number;
+  readonly reservedDelta: number;
+  readonly availableAfter: number;
+  readonly reservedAfter: number;
+  readonly reservationId: string | null;
+  readonly orderId: string | null;
+  readonly reason: string | null;
+}
+
+/** How many pieces go to (+) or from (−) available and reserved, and why. */
+export interface Move {
+  readonly kind: MovementKind;
+  readonly available: number;
+  readonly reserved: number;
+  readonly reservationId?: string | null;
+  readonly orderId?: string | null;
+  readonly reason?: string | null;
+}
+
+/** What a move makes of a level, which itself is left as it is. A level below zero is a fault of the caller, who checks. */
+export function moveStock({ productId, warehouseId, ...before }: StockLevel, move: Move): StockMoved {
+  const { kind, available, reserved, reservationId = null, orderId = null, reason = null } = move;
+  const [availableAfter, reservedAfter] = [before.available + available, before.reserved + reserved];
+  if (availableAfter < 0 || reservedAfter < 0) {
+    throw new Error(`Stock level ${productId}/${warehouseId} would fall below zero`);
+  }
+  return {
+    type: 'stock.moved',
+    kind,
+    productId,
+    warehouseId,
+    availableDelta: available,
+    reservedDelta: reserved,
+    availableAfter,
+    reservedAfter,
+    reservationId,
+    orderId,
+    reason,
+  };
+}
+
+export function levelAfter({ productId, warehouseId, availableAfter, reservedAfter }: StockMoved): StockLevel {
+  return {
+    productId,
+    warehouseId,
+    available: availableAfter,
+    reserved: reservedAfter,
+    total: availableAfter + reservedAfter,
+  };
+}
+
+export function isStockMoved<C extends Change>(change: C): change is C & StockMoved {
+  return change.type === 'stock.moved';
+}
