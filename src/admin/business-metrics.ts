@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { ORDER_STATUSES } from '../orders/order-state';
+import { ORDER_STATUSES, REVENUE_STATUSES } from '../orders/order-state';
+import { isOneOf } from '../platform/database/columns';
 import { LongReads } from '../platform/database/long-reads';
 import type { BusinessMetricsResponse } from './admin.dto';
 
@@ -17,7 +18,7 @@ const METRICS = `
       SELECT status, sum(number) AS number FROM counted GROUP BY status) AS by_status) AS orders_by_status,
     (SELECT coalesce(json_agg(json_build_object('currency', currency, 'amount', amount::text) ORDER BY currency), '[]') FROM (
       SELECT currency, sum(amount) AS amount FROM counted
-      WHERE status NOT IN ('pending', 'cancelled') GROUP BY currency) AS earned) AS revenue,
+      WHERE ${isOneOf('status', REVENUE_STATUSES)} GROUP BY currency) AS earned) AS revenue,
     (SELECT json_build_object(
         'active', count(*) FILTER (WHERE expires_at > clock_timestamp()),
         'overdue', count(*) FILTER (WHERE expires_at <= clock_timestamp()))

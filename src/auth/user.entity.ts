@@ -1,11 +1,11 @@
 import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
-import { MomentNow } from '../platform/database/columns';
-import type { Role } from '../platform/security/actor';
+import { isOneOf, MomentNow } from '../platform/database/columns';
+import { type Role, ROLES } from '../platform/security/actor';
 
 @Entity('users')
 @Unique('users_email_unique', ['email'])
 @Check('users_email_lower', `email = lower(email)`)
-@Check('users_role_known', `role IN ('admin', 'user')`)
+@Check('users_role_known', isOneOf('role', ROLES))
 export class User {
   @PrimaryColumn('uuid')
   id!: string;

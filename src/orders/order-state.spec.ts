@@ -5,6 +5,7 @@ import {
   isForbidden,
   ORDER_STATUSES,
   type OrderStatus,
+  REVENUE_STATUSES,
   type StockEffect,
 } from './order-state';
 
@@ -35,6 +36,10 @@ describe('The state machine of orders', () => {
   it('knows the six statuses of the contract, and so 36 pairs of them', () => {
     expect(ORDER_STATUSES).toEqual(['pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled']);
     expect(PAIRS).toHaveLength(36);
+  });
+
+  it('counts as revenue what has been sold and not come back', () => {
+    expect(REVENUE_STATUSES).toEqual(['confirmed', 'processing', 'shipped', 'delivered']);
   });
 
   it.each(ARROWS)(

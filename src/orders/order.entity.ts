@@ -1,6 +1,6 @@
 import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
-import { MomentNow, PrimaryMoment } from '../platform/database/columns';
-import type { OrderStatus } from './order-state';
+import { isOneOf, MomentNow, PrimaryMoment } from '../platform/database/columns';
+import { ORDER_STATUSES, type OrderStatus } from './order-state';
 
 @Entity('orders')
 @Unique('orders_reservation_unique', ['reservationId'])
@@ -8,7 +8,7 @@ import type { OrderStatus } from './order-state';
 @Index('orders_by_value', ['status', 'totalAmount', 'id', 'createdAt'])
 @Index('orders_by_user_time', ['userId', 'status', 'createdAt', 'id', 'totalAmount'])
 @Index('orders_by_user_value', ['userId', 'status', 'totalAmount', 'id', 'createdAt'])
-@Check('orders_status_known', `status IN ('pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled')`)
+@Check('orders_status_known', isOneOf('status', ORDER_STATUSES))
 export class Order {
   @PrimaryColumn('uuid')
   id!: string;

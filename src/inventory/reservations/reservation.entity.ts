@@ -1,5 +1,5 @@
 import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
-import { Moment, MomentNow } from '../../platform/database/columns';
+import { isOneOf, Moment, MomentNow } from '../../platform/database/columns';
 
 export const RESERVATION_STATUSES = ['active', 'committed', 'cancelled', 'expired'] as const;
 export type ReservationStatus = (typeof RESERVATION_STATUSES)[number];
@@ -9,7 +9,7 @@ export type ReservationStatus = (typeof RESERVATION_STATUSES)[number];
 @Index('reservations_by_status', ['status', 'id'])
 @Index('reservations_by_user', ['userId', 'status', 'id'])
 @Index('reservations_due', ['expiresAt'], { where: `status = 'active'` })
-@Check('reservations_status_known', `status IN ('active', 'committed', 'cancelled', 'expired')`)
+@Check('reservations_status_known', isOneOf('status', RESERVATION_STATUSES))
 export class Reservation {
   @PrimaryColumn('uuid')
   id!: string;

@@ -1,5 +1,5 @@
 import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
-import { PrimaryMoment } from '../../platform/database/columns';
+import { isOneOf, PrimaryMoment } from '../../platform/database/columns';
 import { Product } from '../products/product.entity';
 import { Warehouse } from '../warehouses/warehouse.entity';
 
@@ -45,7 +45,7 @@ export type MovementKind = (typeof MOVEMENT_KINDS)[number];
 
 /** The ledger: one row for every change of a level, which is always the sum of its rows. Append-only by trigger. */
 @Entity('stock_movements')
-@Check('stock_movements_kind_known', `kind IN (${MOVEMENT_KINDS.map((kind) => `'${kind}'`).join(', ')})`)
+@Check('stock_movements_kind_known', isOneOf('kind', MOVEMENT_KINDS))
 export class StockMovement {
   @PrimaryColumn('uuid')
   productId!: string;

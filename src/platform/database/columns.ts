@@ -13,3 +13,8 @@ export const MomentNow = (): PropertyDecorator =>
 /** The same, as a part of the primary key. */
 export const PrimaryMoment = (): PropertyDecorator =>
   PrimaryColumn({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });
+
+/** The SQL condition that a column has one of these values. The values are words of our own code. */
+export function isOneOf(column: string, values: readonly string[]): string {
+  return `${column} IN (${values.map((value) => `'${value}'`).join(', ')})`;
+}
