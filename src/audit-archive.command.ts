@@ -33,7 +33,7 @@ async function archive(program: Program): Promise<void> {
   const month = monthOf(before);
   const config = loadConfig();
   log.level = 'warn';
-  const database = await program.keep(openDatabase(config), (opened) => opened.stop());
+  const database = await program.keep(openDatabase(config, { mayShare: true }), (opened) => opened.stop());
   await migrate(database.direct.url, database.direct.variable);
   const session = await program.keep(BulkSession.open(database.direct.url), (opened) => opened.close());
   assertOld(month, await databaseDay(session));

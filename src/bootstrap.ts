@@ -3,7 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AuthService } from './auth/auth.service';
 import type { AppConfig } from './platform/config/app-config';
 import { RequestContext } from './platform/context/request-context';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres/embedded-postgres';
+import { startEmbeddedPostgres } from './platform/embedded-postgres/embedded-postgres';
 import { Duplicate } from './platform/errors/domain-errors';
 import { log } from './platform/logging/logger';
 
@@ -17,10 +17,14 @@ export interface Database {
   stop(): Promise<void>;
 }
 
-/** DATABASE_URL, or a real PostgreSQL of our own whose data lies under DATA_DIR. */
-export async function openDatabase({ databaseUrl, databaseMigrationUrl, dataDir }: AppConfig): Promise<Database> {
+/**
+ * DATABASE_URL, or a real PostgreSQL of our own whose data lies under DATA_DIR. That is for one process; a command that
+ * may share it uses the one of the service that is running.
+ */
+export async function openDatabase(config: AppConfig, { mayShare = false } = {}): Promise<Database> {
+  const { databaseUrl, databaseMigrationUrl, dataDir } = config;
   if (databaseUrl === undefined) {
-    const embedded: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir });
+    const embedded = await startEmbeddedPostgres({ dataDir, mayShare });
     return { ...embedded, direct: { url: embedded.url, variable: 'DATABASE_URL' } };
   }
   const direct =

@@ -16,7 +16,7 @@ void runProgram('The cleanup failed.', cleanUp);
 async function cleanUp(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = 'warn';
-  const database = await program.keep(openDatabase(config), (opened) => opened.stop());
+  const database = await program.keep(openDatabase(config, { mayShare: true }), (opened) => opened.stop());
   await checkSessions(database.url, config);
   await migrate(database.direct.url, database.direct.variable);
   const parts = { config, databaseUrl: database.url, secrets: await loadSecrets(config) };

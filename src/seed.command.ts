@@ -25,7 +25,7 @@ async function seed(program: Program): Promise<void> {
     throw new Failure('NODE_ENV is production: only --force writes made-up orders there.');
   }
   log.level = 'warn';
-  const database = await program.keep(openDatabase(config), (opened) => opened.stop());
+  const database = await program.keep(openDatabase(config, { mayShare: true }), (opened) => opened.stop());
   await migrate(database.direct.url, database.direct.variable);
   const session = await program.keep(BulkSession.open(database.direct.url), (opened) => opened.close());
   const plan = planOf({ ...request, end: end ?? (await databaseDay(session)) });

@@ -214,6 +214,21 @@ describe('The embedded database', () => {
     expect(existsSync(postmaster)).toBe(false);
   });
 
+  it('is for one service, and for the commands beside it', async () => {
+    const service = start(ADMIN);
+    const admin = await logIn(await service.address());
+    const second = start(ADMIN);
+    const cleanup = build.start('cleanup.command.js', [], { DATA_DIR: join(folder, 'data') }, folder);
+    runs.push(cleanup);
+    expect([await second.exited, second.stderr]).toEqual([
+      1,
+      `Holdfast did not start. The database in ${folder}/data is in use by process ${service.child.pid}: ` +
+        'stop that first, or set DATA_DIR to another folder.\n',
+    ]);
+    expect([await cleanup.exited, cleanup.stdout]).toEqual([0, 'Expired 0 overdue reservations.\n']);
+    expect((await admin.get('/api/auth/me')).status).toBe(200);
+  });
+
   it('survives a kill -9: what was done and the tokens hold after the next start', async () => {
     const first = start(ADMIN);
     const admin = await logIn(await first.address());

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chown, lchown, mkdir, open, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findBinaries } from './binaries';
-import { type Account, EmbeddedPostgresError, createFolder, findServerAccount, runProgram } from './host';
+import { type Account, EmbeddedPostgresError, createFolder, findServerAccount, runTool } from './host';
 
-export const SUPERUSER = 'holdfast';
+const SUPERUSER = 'holdfast';
 
 /** A PostgreSQL cluster on disk, and what it takes to run it. */
 export interface Cluster {
@@ -25,7 +25,8 @@ export async function openCluster(dataDir: string): Promise<Cluster> {
   const bin = await findBinaries(account);
   await createFolder(folder, join('cluster', 'PG_VERSION'), (draft) => initialise(draft, bin, account));
   if (account && (await stat(dir)).uid === 0) {
-    await chownAll(dir, account);
+    // A restored backup or `chown -R root` leaves files that the server could not open.
+    await runTool('chown', ['-hR', `${account.uid}:${account.gid}`, dir]);
   }
   const password = await readFile(join(folder, 'password'), 'utf8');
   return { dir, logFile: join(folder, 'postgres.log'), password: password.trim(), bin, account };
@@ -39,51 +40,42 @@ export function dataDirectoryArgument(cluster: Pick<Cluster, 'dir' | 'account'>)
   return cluster.account ? '/proc/self/cwd' : cluster.dir;
 }
 
+export function urlOf(cluster: Cluster, port: number, database: string): string {
+  return `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+}
+
 async function initialise(draft: string, bin: string, account: Account | undefined): Promise<void> {
   const dir = join(draft, 'cluster');
-  const password = randomBytes(24).toString('hex');
+  const passwordFile = join(draft, 'password');
   await mkdir(dir, { mode: 0o700 });
+  await writeFile(passwordFile, `${randomBytes(24).toString('hex')}\n`, { mode: 0o600, flush: true });
   if (account) {
     await chown(dir, account.uid, account.gid);
+    await chown(passwordFile, account.uid, account.gid);
   }
-  await writeFile(join(draft, 'password'), `${password}\n`, { mode: 0o600, flush: true });
-  const pwfile = join(draft, 'initdb-password');
-  await writeFile(pwfile, `${password}\n`, { mode: 0o600 });
-  if (account) {
-    await chown(pwfile, account.uid, account.gid);
-  }
-  const stdin = await open(pwfile);
+  const stdin = await open(passwordFile);
   try {
-    const args = initdbArguments({ dir, account }, pwfile);
-    const result = await runProgram(join(bin, 'initdb'), args, { cwd: dir, stdin: stdin.fd, account });
+    const args = initdbArguments({ dir, account }, passwordFile);
+    const result = await runTool(join(bin, 'initdb'), args, { cwd: dir, stdin: stdin.fd, account });
     if (!result.ok) {
       throw new EmbeddedPostgresError(`initdb failed: ${result.output}`);
     }
   } finally {
     await stdin.close();
-    await rm(pwfile);
   }
 }
 
 /** The builtin locale is the same on every platform; libc's C.UTF-8 does not exist on all of them. */
-function initdbArguments(cluster: Pick<Cluster, 'dir' | 'account'>, pwfile: string): string[] {
+function initdbArguments(cluster: Pick<Cluster, 'dir' | 'account'>, passwordFile: string): string[] {
   return [
     `--pgdata=${dataDirectoryArgument(cluster)}`,
     `--username=${SUPERUSER}`,
     '--auth=scram-sha-256',
-    `--pwfile=${cluster.account ? '/proc/self/fd/0' : pwfile}`,
+    `--pwfile=${cluster.account ? '/proc/self/fd/0' : passwordFile}`,
     '--encoding=UTF8',
     '--locale=C',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     '--no-instructions',
   ];
-}
-
-/** A restored backup or `chown -R root` leaves files that the server could not open. */
-async function chownAll(path: string, { uid, gid }: Account): Promise<void> {
-  for (const entry of await readdir(path, { recursive: true })) {
-    await lchown(join(path, entry), uid, gid);
-  }
-  await lchown(path, uid, gid);
 }

@@ -1,23 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
-import { codeOf, isInUse } from './clients';
-import { type Cluster, openCluster, SUPERUSER } from './cluster';
+import { type Cluster, openCluster, urlOf } from './cluster';
 import { EmbeddedPostgresError } from './host';
-import { type Joined, joinOrLaunch } from './join';
-import { type Settings, stopServer } from './server';
+import { connectOrStart, type Settings, stopServer } from './server';
 
 export { EmbeddedPostgresError };
 
 const DATABASE = 'holdfast';
-const REJOIN_PAUSE_MS = 1000;
-
-const DUPLICATE_DATABASE = '42P04';
-const UNIQUE_VIOLATION = '23505';
+/** A killed process can hold its lock a moment longer than it lives. */
+const LOCK_TIMEOUT_MS = 2000;
+const RESTART_PAUSE_MS = 1000;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface EmbeddedPostgres {
   /** `postgres://…` for the database `holdfast` on 127.0.0.1. */
   readonly url: string;
-  /** Stops the server and waits until it is gone, unless somebody else uses it. Close your own connections first. */
+  /** Stops the server and waits until it is gone, unless it is another process's. Close your own connections first. */
   stop(): Promise<void>;
 }
 
@@ -25,92 +23,111 @@ export interface EmbeddedPostgresOptions {
   dataDir: string;
   /** Server settings, as in postgresql.conf; without effect on a server that runs already. */
   settings?: Settings;
+  /** Use the server of another process if one has it, for as long as that lets it run, instead of refusing to start. */
+  mayShare?: boolean;
 }
 
 /**
- * Gives a PostgreSQL whose data live in `<dataDir>/database`: the one that runs there already, left behind by a killed
- * process or shared with a living one, or else a new one. Throws `EmbeddedPostgresError`.
+ * Gives a PostgreSQL whose data live in `<dataDir>/database`: the one that a killed process has left running there, or
+ * else a new one. As long as this process uses it, it is started again if it dies, and another process is refused.
+ * Throws `EmbeddedPostgresError`.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const { dataDir, settings = {}, mayShare = false } = options;
   try {
-    const cluster = await openCluster(options.dataDir);
-    const settings = options.settings ?? {};
-    const joined = await joinOrLaunch(cluster, settings);
-    const membership = new Membership(cluster, settings, joined);
-    await prepare(joined.presence).catch(async (error: unknown) => {
-      await membership.end();
-      throw error;
-    });
-    membership.begin();
-    const url = `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${joined.server.port}/${DATABASE}`;
-    return { url, stop: () => membership.end() };
+    const cluster = await openCluster(dataDir);
+    const { server, client } = await connectOrStart(cluster, settings);
+    const url = urlOf(cluster, server.port, DATABASE);
+    const owner = await findOtherOwner(client);
+    if (owner === undefined) {
+      const owned = new OwnedServer(cluster, settings, server.port);
+      await owned.begin(client);
+      return { url, stop: () => owned.stop() };
+    }
+    await client.end();
+    if (!mayShare) {
+      throw new EmbeddedPostgresError(
+        `The database in ${dataDir} is in use by ${owner}: stop that first, or set DATA_DIR to another folder.`,
+      );
+    }
+    return { url, stop: async () => undefined };
   } catch (cause) {
     if (cause instanceof EmbeddedPostgresError) {
       throw cause;
     }
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EmbeddedPostgresError(`The database in ${options.dataDir} cannot be started: ${reason}`, { cause });
+    throw new EmbeddedPostgresError(`The database in ${dataDir} cannot be started: ${reason}`, { cause });
   }
 }
 
-/** That this process uses the server, from joining it to leaving it: a server that dies meanwhile is started again. */
-class Membership {
-  private ended?: Promise<void>;
-  private rejoining: Promise<void> = Promise.resolve();
+/** The server as long as our connection has its lock: it is ours to start again and to stop. */
+class OwnedServer {
+  private isStopping = false;
+  private restarting: Promise<void> = Promise.resolve();
+  private stopping?: Promise<void>;
 
   constructor(
     private readonly cluster: Cluster,
     private readonly settings: Settings,
-    private joined: Joined,
+    private readonly port: number,
   ) {}
 
-  /** From now on the server is started again if it dies. To be called when the presence has nothing else to do. */
-  begin(): void {
-    const { presence } = this.joined;
-    // It says that this process lives, so it must not be what keeps it alive. @types/pg does not know the method.
-    (presence as Client & { unref(): void }).unref();
-    presence.once('end', () => {
-      this.rejoining = this.ended ? this.rejoining : this.rejoin();
-    });
-  }
-
-  /** Stops the server if nobody else uses it. */
-  end(): Promise<void> {
-    this.ended ??= this.leave();
-    return this.ended;
-  }
-
-  /** On the same port, where everybody's pools look for it. As long as that fails it is tried again. */
-  private async rejoin(): Promise<void> {
-    while (!this.ended) {
-      try {
-        this.joined = await joinOrLaunch(this.cluster, this.settings, this.joined.server.port);
-        this.begin();
-        return;
-      } catch {
-        await sleep(REJOIN_PAUSE_MS, undefined, { ref: false });
+  async begin(client: Client): Promise<void> {
+    this.watch(client);
+    try {
+      const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (!found.rowCount) {
+        await client.query(`CREATE DATABASE ${DATABASE}`);
       }
+    } catch (error) {
+      await this.stop();
+      throw error;
     }
   }
 
-  private async leave(): Promise<void> {
-    await this.rejoining;
-    const { server, presence } = this.joined;
-    // Not awaited: being unref'ed, it could let the process end here.
-    void presence.end().catch(() => undefined);
-    if (!(await isInUse(this.cluster, server))) {
-      await stopServer(this.cluster, server);
+  stop(): Promise<void> {
+    this.isStopping = true;
+    this.stopping ??= this.restarting.then(() => stopServer(this.cluster));
+    return this.stopping;
+  }
+
+  private watch(client: Client): void {
+    client.once('end', () => {
+      this.restarting = this.restart();
+    });
+  }
+
+  /** On the same port, where our pools look for it. As long as that fails it is tried again. */
+  private async restart(): Promise<void> {
+    while (!this.isStopping) {
+      try {
+        const { client } = await connectOrStart(this.cluster, this.settings, this.port);
+        if ((await findOtherOwner(client)) === undefined) {
+          this.watch(client);
+          return;
+        }
+        await client.end();
+      } catch {
+        // The server's log says why.
+      }
+      await sleep(RESTART_PAUSE_MS);
     }
   }
 }
 
-async function prepare(presence: Client): Promise<void> {
-  const found = await presence.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-  if (!found.rowCount) {
-    await presence.query(`CREATE DATABASE ${DATABASE}`).catch((error: unknown) => {
-      if (![DUPLICATE_DATABASE, UNIQUE_VIOLATION].includes(codeOf(error))) {
-        throw error;
-      }
-    });
+/** Takes the lock by which a process has the server, or tells which process has it. */
+async function findOtherOwner(client: Client): Promise<string | undefined> {
+  try {
+    await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SELECT pg_advisory_lock(1)`);
+    return undefined;
+  } catch (error) {
+    if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE) {
+      throw error;
+    }
   }
+  const found = await client.query<{ owner: string }>(
+    `SELECT application_name AS owner FROM pg_locks JOIN pg_stat_activity USING (pid)
+      WHERE locktype = 'advisory' AND pg_locks.database = datid AND granted`,
+  );
+  return found.rows[0]?.owner ?? 'another process';
 }

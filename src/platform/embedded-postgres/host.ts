@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { access, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
-const LEFTOVER_AGE_MS = 10 * 60_000;
 /** Where programs and libraries are, and the time zone; and without the second line nothing starts on Windows. */
 const INHERITED = new Set([
   ...['PATH', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'TZ'],
@@ -20,9 +19,17 @@ export interface Account {
   readonly gid: number;
 }
 
-export interface ProgramResult {
+export interface ToolResult {
   readonly ok: boolean;
   readonly output: string;
+}
+
+interface ToolOptions {
+  cwd?: string;
+  account?: Account | undefined;
+  stdin?: number;
+  /** A file that gets the output, for a tool that leaves a process behind which goes on writing. */
+  outputFile?: number;
 }
 
 /** PostgreSQL refuses to run as root, so root hands it to an account without rights; others run it themselves. */
@@ -43,19 +50,20 @@ function findAccount(passwd: string, name: string): Account | undefined {
   return match ? { uid: Number(match[1]), gid: Number(match[2]) } : undefined;
 }
 
-/** Runs a program to its end; that it cannot be started at all is a result like any other. */
-export function runProgram(
-  program: string,
-  args: string[],
-  options: { cwd?: string; stdin?: number; account?: Account | undefined } = {},
-): Promise<ProgramResult> {
+/**
+ * Runs a tool to its end; that it cannot be started at all is a result like any other. It has a session of its own, so
+ * that a terminal's Ctrl-C does not reach it: we stop what we have started, in our order.
+ */
+export function runTool(tool: string, args: string[], options: ToolOptions = {}): Promise<ToolResult> {
   return new Promise((resolve) => {
-    const child = spawn(program, args, {
+    const target = options.outputFile ?? 'pipe';
+    const child = spawn(tool, args, {
       ...options.account,
       cwd: options.cwd,
       env: serverEnvironment(),
-      stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+      detached: true,
       windowsHide: true,
+      stdio: [options.stdin ?? 'ignore', target, target],
     });
     let output = '';
     child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -69,35 +77,32 @@ export function runProgram(
  * What our children are handed of the environment, and nothing else: it holds our secrets, which an account without
  * rights could read in /proc, and PGDATA, PGPORT and the like, which are meant for somebody's other server.
  */
-export function serverEnvironment(): NodeJS.ProcessEnv {
+function serverEnvironment(): NodeJS.ProcessEnv {
   // Windows writes PATH as Path.
   const inherited = Object.entries(process.env).filter(([name]) => INHERITED.has(name.toUpperCase()));
   return { ...Object.fromEntries(inherited), LC_ALL: 'C' };
 }
 
 /**
- * Makes `target` with all that `fill` puts into it, or not at all: killed half way it leaves only a sibling that
- * nobody uses, and of two processes at once the slower one takes the folder of the faster. `marker` is a file that
- * tells a filled folder.
+ * Makes `target` with all that `fill` puts into it, or not at all: killed half way it leaves a draft that nobody uses.
+ * `marker` is a file that tells a filled folder.
  */
 export async function createFolder(
   target: string,
   marker: string,
   fill: (draft: string) => Promise<void>,
 ): Promise<void> {
-  if (await exists(join(target, marker))) {
+  if (existsSync(join(target, marker))) {
     return;
   }
-  await removeLeftovers(target);
-  const draft = `${target}-${randomBytes(6).toString('hex')}`;
+  const draft = await mkdtemp(`${target}.draft-`);
   try {
-    await mkdir(draft, { mode: 0o700 });
     await fill(draft);
-    await rename(draft, target).catch(async (cause: unknown) => {
-      if (await exists(join(target, marker))) {
-        return;
+    await rename(draft, target).catch((cause: unknown) => {
+      // Another process may have been faster, and its folder is as good.
+      if (!existsSync(join(target, marker))) {
+        throw new EmbeddedPostgresError(`${target} has no ${marker} and cannot be replaced.`, { cause });
       }
-      throw new EmbeddedPostgresError(`${target} has no ${marker} and cannot be replaced.`, { cause });
     });
     await syncFolder(dirname(target));
   } finally {
@@ -105,34 +110,10 @@ export async function createFolder(
   }
 }
 
-export async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function removeLeftovers(target: string): Promise<void> {
-  const prefix = `${basename(target)}-`;
-  for (const name of await readdir(dirname(target))) {
-    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}$/.test(name.slice(prefix.length))) {
-      continue;
-    }
-    const path = join(dirname(target), name);
-    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
-    if (mtimeMs > Date.now() - LEFTOVER_AGE_MS) {
-      continue;
-    }
-    // What another account left is not ours to remove, and no reason not to start.
-    await rm(path, { recursive: true, force: true }).catch(() => undefined);
+/** Without it a power cut could take back a rename after transactions in the folder were confirmed. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform !== 'win32') {
+    const folder = await open(path);
+    await folder.sync().finally(() => folder.close());
   }
-}
-
-/** Without it a power cut could take back the rename after transactions in the folder were confirmed. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') {
-    return;
-  }
-  const handle = await open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
 }

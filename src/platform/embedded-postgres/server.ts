@@ -1,131 +1,109 @@
-import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, dataDirectoryArgument } from './cluster';
-import { EmbeddedPostgresError, runProgram, serverEnvironment } from './host';
-import { type Server, disownStaleLock, isServerOf } from './lock';
+import { Client } from 'pg';
+import { type Cluster, dataDirectoryArgument, urlOf } from './cluster';
+import { EmbeddedPostgresError, runTool, type ToolResult } from './host';
+import { findServer, removeStaleLockFile, type Server } from './lock-file';
 
-/** SQLSTATE `lock_file_exists`. */
-const LOCK_FILE_EXISTS = 'F0001';
-const LOG_TAIL_BYTES = 4096;
-const LOG_TAIL_LINES = 6;
-const FAST_SHUTDOWN_SECONDS = 30;
-const IMMEDIATE_SHUTDOWN_SECONDS = 5;
-
-/** One try to start a server. That it ended need not be a failure: another server may have been faster. */
-export interface Launch {
-  readonly pid: number | undefined;
-  hasEnded: boolean;
-  spawnError?: string;
-}
+/** Long enough for the recovery after a crash. */
+const START_SECONDS = 60;
+const STOP_SECONDS = 30;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** The port that was free is somebody else's, the sessions of a killed server still hold the cluster: that passes. */
+const MAX_TRIES = 6;
+const PAUSE_MS = 500;
+const LOG_BYTES = 4096;
 
 /** Server settings, as in postgresql.conf. */
 export type Settings = Record<string, string>;
 
-/** Starts a server, on a free port if none is given, in a session of its own: a terminal's Ctrl-C does not reach it. */
-export async function launchServer(cluster: Cluster, settings: Settings, port?: number): Promise<Launch> {
-  const args = serverArguments(cluster, settings, port ?? (await findFreePort()));
-  const env = { ...serverEnvironment(), ...(await disownStaleLock(cluster.dir)) };
-  const log = await open(cluster.logFile, 'a', 0o600);
-  try {
-    const child = spawn(join(cluster.bin, 'postgres'), args, {
-      ...cluster.account,
-      cwd: cluster.dir,
-      env,
-      detached: true,
-      windowsHide: true,
-      stdio: ['ignore', log.fd, log.fd],
-    });
-    child.unref();
-    const launch: Launch = { pid: child.pid, hasEnded: false };
-    child.once('exit', () => (launch.hasEnded = true));
-    child.once('error', (error) => Object.assign(launch, { hasEnded: true, spawnError: error.message }));
-    return launch;
-  } finally {
-    await log.close();
+/** A server that let us in, and the connection that proves it. */
+export interface Connected {
+  readonly server: Server;
+  readonly client: Client;
+}
+
+/** Connects to the server that runs on the cluster, or starts one: on this port, or on a free one. */
+export async function connectOrStart(cluster: Cluster, settings: Settings, port?: number): Promise<Connected> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const server = (await findServer(cluster.dir)) ?? (await startServer(cluster, settings, port));
+      return { server, client: await connect(cluster, server) };
+    } catch (error) {
+      if (tries === MAX_TRIES) {
+        throw error;
+      }
+      await sleep(PAUSE_MS);
+    }
   }
 }
 
-/** Whether it ended because another server, or the last backends of a killed one, hold the cluster. */
-export async function hasLostLock(cluster: Cluster, launch: Launch): Promise<boolean> {
-  return (await readLogTail(cluster)).includes(`[${launch.pid}] ${LOCK_FILE_EXISTS} `);
-}
-
-export async function lastLogLines(cluster: Cluster): Promise<string> {
-  const lines = (await readLogTail(cluster)).trim().split('\n').slice(-LOG_TAIL_LINES);
-  return `the last lines of ${cluster.logFile} are\n${lines.join('\n')}`;
-}
-
-/** Open transactions are rolled back, what is committed is on disk; a server that is gone already is fine. */
-export async function stopServer(cluster: Cluster, server: Server): Promise<void> {
-  if (process.platform === 'win32') {
-    const args = ['stop', '-m', 'fast', '-t', String(FAST_SHUTDOWN_SECONDS), '-D', cluster.dir];
-    await runProgram(join(cluster.bin, 'pg_ctl'), args);
-  } else {
-    await signalAndWait(cluster, server, 'SIGINT', FAST_SHUTDOWN_SECONDS);
-    await signalAndWait(cluster, server, 'SIGQUIT', IMMEDIATE_SHUTDOWN_SECONDS);
-  }
-  if (!(await isServerOf(server.pid, cluster.dir))) {
+/** Open transactions are rolled back, what is committed is on disk; that none runs is fine. */
+export async function stopServer(cluster: Cluster): Promise<void> {
+  if (!(await findServer(cluster.dir))) {
     return;
   }
-  throw new EmbeddedPostgresError(`The database server ${server.pid} of ${cluster.dir} does not stop.`);
-}
-
-async function signalAndWait(cluster: Cluster, server: Server, signal: NodeJS.Signals, seconds: number): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  if (await isServerOf(server.pid, cluster.dir)) {
-    sendSignal(server.pid, signal);
-  }
-  while (Date.now() < deadline && (await isServerOf(server.pid, cluster.dir))) {
-    await sleep(20);
+  const { output } = await runPgCtl(cluster, ['stop', '-m', 'fast', '-t', String(STOP_SECONDS)]);
+  if (await findServer(cluster.dir)) {
+    throw new EmbeddedPostgresError(`The database server of ${cluster.dir} does not stop: ${output}`);
   }
 }
 
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ESRCH') {
-      return;
-    }
-    throw new EmbeddedPostgresError(`The database server ${pid} may not be stopped by this user.`, { cause });
-  }
-}
-
-function serverArguments(cluster: Cluster, settings: Settings, port: number): string[] {
-  const all = {
-    ...settings,
-    listen_addresses: '127.0.0.1',
-    port: String(port),
-    unix_socket_directories: '',
-    logging_collector: 'off',
-    log_destination: 'stderr',
-    log_line_prefix: '%m [%p] %e ',
-  };
-  const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  return ['-D', dataDirectoryArgument(cluster), ...options];
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
-}
-
-async function readLogTail(cluster: Cluster): Promise<string> {
-  const log = await open(cluster.logFile, 'r');
+async function startServer(cluster: Cluster, settings: Settings, port?: number): Promise<Server> {
+  await removeStaleLockFile(cluster.dir);
+  const options = serverOptions(settings, port ?? (await findFreePort()));
+  const log = await open(cluster.logFile, 'a+', 0o600);
   try {
     const { size } = await log.stat();
-    const start = Math.max(0, size - LOG_TAIL_BYTES);
-    const { buffer, bytesRead } = await log.read(Buffer.alloc(LOG_TAIL_BYTES), 0, LOG_TAIL_BYTES, start);
-    return buffer.toString('utf8', 0, bytesRead);
+    const { output } = await runPgCtl(cluster, ['start', '-t', String(START_SECONDS), '-o', options], log.fd);
+    const server = await findServer(cluster.dir);
+    if (!server) {
+      const position = Math.max(size, (await log.stat()).size - LOG_BYTES);
+      const { buffer, bytesRead } = await log.read({ buffer: Buffer.alloc(LOG_BYTES), position });
+      const said = `${output}\n${buffer.toString('utf8', 0, bytesRead)}`.trim();
+      throw new EmbeddedPostgresError(`The database server of ${cluster.dir} does not start: ${said}`);
+    }
+    return server;
   } finally {
     await log.close();
   }
+}
+
+/** pg_ctl gives the server a session of its own, and on Windows takes an administrator's rights from it. */
+function runPgCtl(cluster: Cluster, args: string[], outputFile?: number): Promise<ToolResult> {
+  const { dir, account } = cluster;
+  const all = ['-s', '-w', '-D', dataDirectoryArgument(cluster), ...args];
+  return runTool(join(cluster.bin, 'pg_ctl'), all, { cwd: dir, account, outputFile });
+}
+
+/** In double quotes, which the shells of all platforms understand, and which no setting may contain. */
+function serverOptions(settings: Settings, port: number): string {
+  const ours = { listen_addresses: '127.0.0.1', port: String(port), unix_socket_directories: '' };
+  return Object.entries({ ...settings, ...ours })
+    .map(([name, value]) => `-c "${name}=${value}"`)
+    .join(' ');
+}
+
+async function connect(cluster: Cluster, { port }: Server): Promise<Client> {
+  const client = new Client({
+    connectionString: urlOf(cluster, port, 'postgres'),
+    ssl: false,
+    application_name: `process ${process.pid}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // A server that goes away must not end the process by an unheard 'error' event.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await once(probe.close(), 'close');
+  return port;
 }

@@ -2,10 +2,9 @@ import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { Client } from 'pg';
-import { type Cluster, openCluster, SUPERUSER } from '../../../src/platform/embedded-postgres/cluster';
-import { joinOrLaunch } from '../../../src/platform/embedded-postgres/join';
-import { isServerOf, type Server } from '../../../src/platform/embedded-postgres/lock';
-import { type Settings, stopServer } from '../../../src/platform/embedded-postgres/server';
+import { type Cluster, openCluster, urlOf } from '../../../src/platform/embedded-postgres/cluster';
+import { findServer, type Server } from '../../../src/platform/embedded-postgres/lock-file';
+import { connectOrStart, type Settings, stopServer } from '../../../src/platform/embedded-postgres/server';
 import { until } from '../../support/race';
 
 const DATABASE = 'holdfast';
@@ -132,7 +131,7 @@ export class Postgres {
 
   async end(): Promise<void> {
     await this.thaw();
-    await stopServer(this.cluster, this.server);
+    await stopServer(this.cluster);
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -150,16 +149,16 @@ export class Postgres {
   }
 
   private urlOf(database: string): string {
-    return `postgres://${SUPERUSER}:${this.cluster.password}@127.0.0.1:${this.server.port}/${database}`;
+    return urlOf(this.cluster, this.server.port, database);
   }
 
   private async untilGone(): Promise<void> {
-    await until(async () => !(await isServerOf(this.server.pid, this.cluster.dir)), 'the server is gone');
+    await until(async () => (await findServer(this.cluster.dir)) === undefined, 'the server is gone');
   }
 
   private async processes(): Promise<number[]> {
     const children = await childrenOf(this.server.pid);
-    return (await isServerOf(this.server.pid, this.cluster.dir)) ? [this.server.pid, ...children] : children;
+    return (await findServer(this.cluster.dir)) ? [this.server.pid, ...children] : children;
   }
 }
 
@@ -168,8 +167,8 @@ function newFolder(): Promise<string> {
 }
 
 async function launch(cluster: Cluster, settings: Settings, port?: number): Promise<Server> {
-  const { server, presence } = await joinOrLaunch(cluster, settings, port);
-  await presence.end();
+  const { server, client } = await connectOrStart(cluster, settings, port);
+  await client.end();
   return server;
 }
 
