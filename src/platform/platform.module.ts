@@ -14,6 +14,7 @@ import { ProblemFilter } from './errors/problem.filter';
 import { ProblemsController } from './errors/problems.controller';
 import { DatabaseProbe } from './health/database-probe';
 import { HealthController } from './health/health.controller';
+import { HomeController } from './http/home.controller';
 import { StrictValidationPipe } from './http/validation.pipe';
 import { IdempotencyKeys } from './idempotency/idempotency-keys';
 import { IdempotencyService } from './idempotency/idempotency.service';
@@ -46,7 +47,7 @@ export class PlatformModule implements OnModuleInit {
         TypeOrmModule.forRoot({ ...serviceOptions(databaseUrl, config), retryAttempts: 0 }),
         TerminusModule.forRoot({ logger: false }),
       ],
-      controllers: [HealthController, MetricsController, ProblemsController],
+      controllers: [HomeController, HealthController, MetricsController, ProblemsController],
       providers: [
         { provide: AppConfig, useValue: config },
         { provide: Secrets, useValue: secrets },

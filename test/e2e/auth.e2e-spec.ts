@@ -235,6 +235,7 @@ describe('Access', () => {
   it('is closed by default: only the routes of the contract are public', async () => {
     const open = (await routes()).filter(({ operation }) => !operation.security);
     expect(open.map(name).sort()).toEqual([
+      'GET /',
       'GET /api/products',
       'GET /api/products/{id}',
       'GET /health/live',

@@ -54,6 +54,30 @@ describe('The pages of documentation', () => {
   });
 });
 
+describe('The address alone', () => {
+  it.each(['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 'text/html'])(
+    'sends a browser, which accepts %s, to the documentation',
+    async (accept) => {
+      const { status, headers } = await test.anonymous.get('/', { Accept: accept });
+      expect([status, headers['location'], headers['vary']]).toEqual([303, '/docs', 'Accept']);
+    },
+  );
+
+  it.each(['*/*', 'application/json', ''])(
+    'answers who accepts "%s" with links, each of which leads somewhere',
+    async (accept) => {
+      const reply = await test.anonymous.get('/', { Accept: accept });
+      expect([reply.status, reply.headers['content-type']]).toEqual([200, 'application/json; charset=utf-8']);
+      expect(reply.body).toEqual({ request_id: reply.headers['x-request-id'], data: expect.any(Object) });
+      const links = Object.values<string>(reply.body.data);
+      expect(links).toEqual(expect.arrayContaining(['/docs', '/openapi.json', '/health/ready']));
+      for (const link of links) {
+        expect([link, (await test.anonymous.get(link)).status]).toEqual([link, 200]);
+      }
+    },
+  );
+});
+
 describe('The OpenAPI document', () => {
   let document: Document;
   let operations: [string, Operation][];
@@ -72,6 +96,7 @@ describe('The OpenAPI document', () => {
   it('is OpenAPI 3.1 and knows every route of the contract', () => {
     expect(document).toMatchObject({ openapi: expect.stringMatching(/^3\.1\.\d$/), info: { title: 'Holdfast' } });
     expect(operations.map(([name]) => name).sort()).toEqual([
+      'GET /',
       'GET /api/admin/metrics',
       'GET /api/admin/reconciliation',
       'GET /api/audit-logs',
@@ -115,7 +140,7 @@ describe('The OpenAPI document', () => {
       const [media] = Object.values(success[0]![1].content ?? {});
       expect([name, Object.keys(media?.schema ?? {}).length > 0]).toEqual([name, true]);
       for (const [status, { description, content }] of Object.entries(responses).filter(
-        ([status]) => !status.startsWith('2'),
+        ([status]) => status >= '400',
       )) {
         expect([name, status, Object.keys(content ?? {})]).toEqual([name, status, ['application/problem+json']]);
         expect(description).toMatch(/\w/);

@@ -34,7 +34,7 @@ export class Walk {
     await this.reservations(ada, product);
     await this.orders(ada, product);
     await this.ok(ada, 'get', '/api/auth/me');
-    for (const path of ['/health/live', '/health/ready', '/metrics', '/problems/not-found']) {
+    for (const path of ['/', '/health/live', '/health/ready', '/metrics', '/problems/not-found']) {
       await this.ok(anonymous, 'get', path);
     }
     for (const path of ['/api/audit-logs', '/api/admin/metrics', '/api/admin/reconciliation']) {
