@@ -7,7 +7,7 @@ import { type AuditPartition, partitionsBefore } from './audit-partitions';
 import { lockPartitions, lockRowsOf } from './audit-partitions.locks';
 
 /** DETACH keeps everybody from the audit log while it waits, and so from what writes there: not for long. */
-const IMPATIENTLY = `SET LOCAL lock_timeout = '500ms'`;
+const SHORT_LOCK_TIMEOUT = `SET LOCAL lock_timeout = '500ms'`;
 const MAX_TRIES = 20;
 const PAUSE_MS = 500;
 
@@ -52,7 +52,7 @@ export class AuditArchive {
 
   private async takeOut({ name, month }: AuditPartition): Promise<ArchivedMonth | undefined> {
     const { session } = this;
-    await session.query(IMPATIENTLY);
+    await session.query(SHORT_LOCK_TIMEOUT);
     await lockPartitions(session);
     if (!(await partitionsBefore(session, '9999-12')).some((partition) => partition.name === name)) {
       return undefined;

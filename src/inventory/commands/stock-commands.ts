@@ -13,7 +13,7 @@ import type { Needs, Snapshot } from './snapshot';
 import { StockModel } from './stock-model';
 
 /** How long somebody may keep overdue holds from being ended before it is done without them. */
-const PATIENCE_MS = 1000;
+const LONGEST_WAIT_MS = 1000;
 /** How often it is looked whether others have ended them. */
 const POLL_MS = 20;
 
@@ -65,7 +65,7 @@ export class StockCommands {
     for (let found = 0, lastProgress = performance.now(); ;) {
       const overdue = await this.transactions.read((manager) => findOverdue(manager, productIds));
       found += overdue.length;
-      if (overdue.length === 0 || performance.now() > lastProgress + PATIENCE_MS) {
+      if (overdue.length === 0 || performance.now() > lastProgress + LONGEST_WAIT_MS) {
         return found > 0 && overdue.length === 0;
       }
       if ((await this.expire(overdue, cause)).expired > 0) {
