@@ -102,6 +102,13 @@ describe('The architecture', () => {
     expect(filesWith(used, isAllowed)).toEqual([]);
   });
 
+  it('has one name for one thing, and two names for two', () => {
+    const exported = /^export (?:abstract |async )*(?:function|const|class|interface|type|enum) (\w+)/gm;
+    const names = files.flatMap(({ text }) => [...text.matchAll(exported)].map(([, name]) => name!));
+    expect(names.length).toBeGreaterThan(300);
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
   it('has no barrel, no common folder, no forwardRef and no synchronize', () => {
     expect(files.filter(({ name }) => /(^|\/)(index|common|utils)(\/|$)/.test(name)).map(({ name }) => name)).toEqual(
       [],

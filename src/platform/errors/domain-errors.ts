@@ -41,18 +41,12 @@ export class MalformedJson extends DomainError {
 
 export class InvalidCursor extends DomainError {
   readonly code = 'invalid_cursor';
-
-  constructor() {
-    super('The cursor was not issued for this list with these filters and this sort order');
-  }
+  override readonly message = 'The cursor was not issued for this list with these filters and this sort order';
 }
 
 export class InvalidIdempotencyKey extends DomainError {
   readonly code = 'invalid_idempotency_key';
-
-  constructor() {
-    super('Idempotency-Key must have 1 to 255 visible ASCII characters');
-  }
+  override readonly message = 'Idempotency-Key must have 1 to 255 visible ASCII characters';
 }
 
 export class Unauthenticated extends DomainError {
@@ -103,11 +97,10 @@ export class InsufficientStock extends DomainError {
   override readonly members: { shortages: Shortage[] };
 
   constructor(shortages: Shortage[]) {
-    super(
-      shortages
-        .map((short) => `product ${short.product_id}: ${short.requested} requested, ${short.available} available`)
-        .join('; '),
+    const details = shortages.map(
+      (short) => `product ${short.product_id}: ${short.requested} requested, ${short.available} available`,
     );
+    super(details.join('; '));
     this.members = { shortages };
   }
 }
@@ -126,14 +119,10 @@ export class StockLevelFull extends DomainError {
   override readonly members: { levels: FullLevel[] };
 
   constructor(levels: FullLevel[]) {
-    super(
-      levels
-        .map(
-          (level) =>
-            `product ${level.product_id} in warehouse ${level.warehouse_id}: no room for ${level.quantity} more`,
-        )
-        .join('; '),
+    const details = levels.map(
+      (level) => `product ${level.product_id} in warehouse ${level.warehouse_id}: no room for ${level.quantity} more`,
     );
+    super(details.join('; '));
     this.members = { levels };
   }
 }
@@ -174,11 +163,8 @@ export class Duplicate extends DomainError {
 
 export class IdempotencyInProgress extends DomainError {
   readonly code = 'idempotency_in_progress';
+  override readonly message = 'The first request with this Idempotency-Key has not ended yet';
   override readonly headers = { 'Retry-After': '1' };
-
-  constructor() {
-    super('The first request with this Idempotency-Key has not ended yet');
-  }
 }
 
 export class VersionMismatch extends DomainError {
@@ -201,10 +187,7 @@ export class UnsupportedMediaType extends DomainError {
 
 export class IdempotencyKeyReused extends DomainError {
   readonly code = 'idempotency_key_reused';
-
-  constructor() {
-    super('This Idempotency-Key was used before with another body');
-  }
+  override readonly message = 'This Idempotency-Key was used before with another body';
 }
 
 export class RateLimited extends DomainError {
@@ -251,11 +234,8 @@ export class CannotConnect extends DatabaseUnavailable {}
 /** Whether the token is good is not known, so a 401 would send away somebody who may be right. */
 export class IssuerUnavailable extends DomainError {
   readonly code = 'issuer_unavailable';
+  override readonly message = "The keys of the token's issuer cannot be fetched at the moment; nothing was changed";
   override readonly headers = { 'Retry-After': '5' };
-
-  constructor() {
-    super("The keys of the token's issuer cannot be fetched at the moment; nothing was changed");
-  }
 }
 
 /** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
