@@ -1,63 +1,29 @@
-import { Client } from 'pg';
-import { uuidv7 } from 'uuidv7';
-import type { Worker } from './load';
-
-export const MAIN = '00000000-0000-7000-8000-000000000001';
+import type { Duration } from './load';
+import type { Sample } from './statistics';
 
 /**
- * What a shop does today, at its plainest: one transaction for one reservation, six statements between BEGIN and COMMIT,
- * on the same tables. No HTTP, no token, no validation, no JSON: only what the database has to do.
+ * What the service is held against: a shop at its plainest. One transaction for one reservation, six statements between
+ * BEGIN and COMMIT, on the same tables. No HTTP, no token, no validation: only what the database has to do.
  */
-export async function reserveByHand(client: Client, productId: string, userId: string): Promise<string> {
-  const reservationId = uuidv7();
-  await client.query('BEGIN');
-  const { rows } = await client.query<{ available: number; reserved: number }>(
-    'SELECT available, reserved FROM stock_levels WHERE product_id = $1 AND warehouse_id = $2 FOR UPDATE',
-    [productId, MAIN],
-  );
-  const { available, reserved } = rows[0]!;
-  await client.query(
-    'UPDATE stock_levels SET available = $3, reserved = $4 WHERE product_id = $1 AND warehouse_id = $2',
-    [productId, MAIN, available - 1, reserved + 1],
-  );
-  await client.query(
-    `INSERT INTO reservations (id, user_id, status, expires_at, total_amount, currency)
-     VALUES ($1, $2, 'active', clock_timestamp() + interval '600 seconds', 19.90, 'EUR')`,
-    [reservationId, userId],
-  );
-  await client.query(
-    `INSERT INTO reservation_items (reservation_id, user_id, product_id, warehouse_id, quantity, unit_price)
-     VALUES ($1, $2, $3, $4, 1, 19.90)`,
-    [reservationId, userId, productId, MAIN],
-  );
-  await client.query(
-    `INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta,
-       available_after, reserved_after, reservation_id, actor, request_id)
-     VALUES ($1, $2, $3, 'reserve', -1, 1, $4, $5, $6, $7, $8)`,
-    [uuidv7(), productId, MAIN, available - 1, reserved + 1, reservationId, `user:${userId}`, uuidv7()],
-  );
-  await client.query(
-    `INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id)
-     VALUES ($1, $2, 'reservation.created', 'reservation', $3, $4, $5)`,
-    [uuidv7(), `user:${userId}`, reservationId, { product_id: productId, quantity: 1 }, uuidv7()],
-  );
-  await client.query('COMMIT');
-  return 'committed';
+export interface Baseline {
+  /** What it is, as the report says it. */
+  readonly name: string;
+  /** Whether it is what people know from elsewhere. */
+  readonly isPgbench: boolean;
+  /** So many clients, each with a connection of its own, reserve one piece of a product each time, of all in turn. */
+  measure(products: Products, load: Duration & { clients: number }): Promise<Sample>;
 }
 
-export interface BaselineWorkers {
-  workers: Worker[];
-  close(): Promise<void>;
+/** The products with these numbers, which have twelve digits. */
+export interface Products {
+  readonly first: number;
+  readonly count: number;
 }
 
-/** So many clients, each with a connection of its own, that reserve the products in turn. */
-export async function baselineWorkers(url: string, productIds: string[], clients: number): Promise<BaselineWorkers> {
-  const connections = Array.from({ length: clients }, () => new Client(url));
-  await Promise.all(connections.map((client) => client.connect()));
-  let turn = 0;
-  const workers = connections.map((client) => {
-    const userId = uuidv7();
-    return () => reserveByHand(client, productIds[turn++ % productIds.length]!, userId);
-  });
-  return { workers, close: async () => void (await Promise.all(connections.map((client) => client.end()))) };
+export const MAIN = '00000000-0000-7000-8000-000000000001';
+/** With the number of a product behind it, its id: in a script of pgbench there are numbers only. */
+export const ID_PREFIX = '00000000-0000-4000-8000-';
+
+export function idsOf({ first, count }: Products): string[] {
+  return Array.from({ length: count }, (_, index) => `${ID_PREFIX}${first + index}`);
 }

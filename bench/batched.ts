@@ -1,9 +1,11 @@
 import { Client, type QueryConfig } from 'pg';
 import { uuidv7 } from 'uuidv7';
-import { type BaselineWorkers, MAIN } from './baseline';
+import { MAIN } from './baseline';
+import { type Duration, measure } from './load';
+import type { Sample } from './statistics';
 
 /** Reservations that share a transaction. */
-export const BATCH = 64;
+const BATCH = 64;
 /** More do not help: they all want the one row. Two keep the server busy while one of them prepares its next batch. */
 const CONNECTIONS = 2;
 
@@ -55,8 +57,8 @@ function someIds(): string[] {
   return Array.from({ length: BATCH }, () => uuidv7());
 }
 
-/** Connections that reserve one product, a batch each time. */
-export async function batchedWorkers(url: string, productId: string): Promise<BaselineWorkers> {
+/** What a line of these comes to; one operation is a batch. */
+export async function measureBatched(url: string, productId: string, duration: Duration): Promise<Sample> {
   const settings = { connectionString: url, pipeline: true };
   const connections = Array.from({ length: CONNECTIONS }, () => new Client(settings));
   await Promise.all(connections.map((client) => client.connect()));
@@ -65,5 +67,7 @@ export async function batchedWorkers(url: string, productId: string): Promise<Ba
     await reserveBatch(client, productId, userId);
     return 'committed';
   });
-  return { workers, close: async () => void (await Promise.all(connections.map((client) => client.end()))) };
+  const sample = await measure(workers, duration, BATCH);
+  await Promise.all(connections.map((client) => client.end()));
+  return sample;
 }

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +9,11 @@ import { uuidv7 } from 'uuidv7';
 import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';
 import { Failure, type Program, runProgram } from '../src/program';
-import { baselineWorkers } from './baseline';
-import { BATCH, batchedWorkers } from './batched';
+import { type Baseline, idsOf, type Products } from './baseline';
+import { measureBatched } from './batched';
 import { Connection, type Duration, measure, requestOf, type Worker } from './load';
+import { nodeBaseline } from './node-baseline';
+import { findPgbench } from './pgbench-baseline';
 import { reportOf, type Round, type Scenario, SCENARIOS } from './report';
 import { saleWorker } from './sale';
 import { PORT, startService, tokenFor } from './service';
@@ -23,12 +26,15 @@ const WARM_UP_SECONDS = 3;
 const STOCK = 1_000_000_000;
 const RESULTS = 'bench/RESULTS.md';
 
+const BASELINE_HOT: Products = { first: 100_000_000_000, count: 1 };
+const BASELINE_SPREAD: Products = { first: 200_000_000_000, count: 1000 };
+
 /** Where the load goes, and what it reserves there. */
 interface Target {
   databaseUrl: string;
   token: string;
-  products: Record<'baselineHot' | 'batched' | 'hot' | 'sale' | 'soldOut', string> &
-    Record<'baselineSpread' | 'spread' | 'basket', string[]>;
+  baseline: Baseline;
+  products: Record<'batched' | 'hot' | 'sale' | 'soldOut', string> & Record<'spread' | 'basket', string[]>;
 }
 
 void runProgram('The bench failed.', bench);
@@ -43,7 +49,7 @@ async function bench(program: Program): Promise<void> {
     rounds.push(await runRound(target, duration, round));
   }
   await check(target, [warmUp, ...rounds]);
-  const report = reportOf(rounds, { seconds: duration.seconds, clients: CLIENTS });
+  const report = reportOf(rounds, { seconds: duration.seconds, clients: CLIENTS, baseline: target.baseline });
   await writeFile(RESULTS, report);
   process.stdout.write(`\n${report}`);
 }
@@ -65,42 +71,46 @@ async function prepare(program: Program): Promise<Target> {
   await program.keep(startService(database.url, dataDir), (stop) => stop());
   const token = tokenFor(uuidv7(), 'admin');
   progress('making 2105 products');
-  const several = (count: number): Promise<string[]> => makeProducts(database.url, count, STOCK);
-  const [baselineHot, batched, hot, sale] = await several(4);
-  const [soldOut] = await makeProducts(database.url, 1, 0);
-  const lists = { baselineSpread: await several(1000), spread: await several(1000), basket: await several(100) };
+  const several = (count: number): Promise<string[]> =>
+    makeProducts(
+      database.url,
+      Array.from({ length: count }, () => randomUUID()),
+    );
+  await makeProducts(database.url, [...idsOf(BASELINE_HOT), ...idsOf(BASELINE_SPREAD)]);
+  const [batched, hot, sale] = await several(3);
+  const [soldOut] = await makeProducts(database.url, [randomUUID()], 0);
+  const lists = { spread: await several(1000), basket: await several(100) };
   return {
     databaseUrl: database.url,
     token,
-    products: { baselineHot: baselineHot!, batched: batched!, hot: hot!, sale: sale!, soldOut: soldOut!, ...lists },
+    baseline: (await findPgbench(database.url)) ?? nodeBaseline(database.url),
+    products: { batched: batched!, hot: hot!, sale: sale!, soldOut: soldOut!, ...lists },
   };
 }
 
 /** Straight into the tables, ledger included, so that reconciliation can be asked at the end. */
-async function makeProducts(url: string, count: number, stock: number): Promise<string[]> {
+async function makeProducts(url: string, ids: string[], stock = STOCK): Promise<string[]> {
   const client = new Client(url);
   await client.connect();
-  const { rows } = await client.query<{ id: string }>(
+  await client.query(
     `WITH product AS (
        INSERT INTO products (id, sku, name, price, currency)
-       SELECT id, 'BENCH-' || id, 'Bench', 19.90, 'EUR' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS made
-       RETURNING id
+       SELECT id, 'BENCH-' || id, 'Bench', 19.90, 'EUR' FROM unnest($1::uuid[]) AS id RETURNING id
      ), level AS (
        INSERT INTO stock_levels (product_id, warehouse_id, available, total)
        SELECT product.id, warehouses.id, $2, $2 FROM product, warehouses WHERE code = 'MAIN' RETURNING product_id, warehouse_id
-     ), movement AS (
-       INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, actor, request_id)
-       SELECT gen_random_uuid(), product_id, warehouse_id, 'initial', $2, 0, $2, 0, 'system:bench', gen_random_uuid() FROM level
      )
-     SELECT id FROM product`,
-    [count, stock],
+     INSERT INTO stock_movements (id, product_id, warehouse_id, kind, available_delta, reserved_delta, available_after, reserved_after, actor, request_id)
+     SELECT gen_random_uuid(), product_id, warehouse_id, 'initial', $2, 0, $2, 0, 'system:bench', gen_random_uuid() FROM level`,
+    [ids, stock],
   );
   await client.query('VACUUM ANALYZE');
   await client.end();
-  return rows.map(({ id }) => id);
+  return ids;
 }
 
-async function runRound({ databaseUrl, token, products }: Target, duration: Duration, round: number): Promise<Round> {
+async function runRound(target: Target, duration: Duration, round: number): Promise<Round> {
+  const { databaseUrl, token, baseline, products } = target;
   const line = (product_id: string): object => ({ product_id, quantity: 1 });
   const requests = (bodies: object[]): Buffer[] =>
     bodies.map((body) => requestOf('POST', '/api/reservations', token, body));
@@ -110,21 +120,21 @@ async function runRound({ databaseUrl, token, products }: Target, duration: Dura
     () =>
       overHttp(sending(requests(bodies)), clients, duration);
   const byHand =
-    (ids: string[], clients = CLIENTS) =>
+    (which: Products, clients = CLIENTS) =>
     () =>
-      overSql(databaseUrl, ids, { clients, ...duration });
+      baseline.measure(which, { clients, ...duration });
   const runs: Record<Scenario, () => Promise<Sample>> = {
-    'baseline, one product': byHand([products.baselineHot]),
+    'baseline, one product': byHand(BASELINE_HOT),
     'HTTP, one product': http([line(products.hot)]),
-    'baseline, 1000 products': byHand(products.baselineSpread),
+    'baseline, 1000 products': byHand(BASELINE_SPREAD),
     'HTTP, 1000 products': http(products.spread.map(line)),
     'HTTP, baskets of 3 out of 100': http(baskets),
     'HTTP, refusals of a sold-out product': http([line(products.soldOut)]),
     'HTTP, whole sales of one product': () =>
       overHttp((connection) => saleWorker(connection, token, products.sale), CLIENTS, duration),
-    'baseline, one connection': byHand([products.baselineHot], 1),
+    'baseline, one connection': byHand(BASELINE_HOT, 1),
     'HTTP, one connection': http([line(products.hot)], 1),
-    'SQL, one product, 64 a transaction': () => inBatches(databaseUrl, products.batched, duration),
+    'SQL, one product, 64 a transaction': () => measureBatched(databaseUrl, products.batched, duration),
   };
   const samples: Partial<Round> = {};
   for (const scenario of SCENARIOS) {
@@ -149,24 +159,6 @@ async function overHttp(
   const connections = await Promise.all(Array.from({ length: clients }, () => Connection.open(PORT)));
   const sample = await measure(connections.map(workerOf), duration);
   connections.forEach((connection) => connection.close());
-  return sample;
-}
-
-async function overSql(
-  url: string,
-  ids: string[],
-  { clients, ...duration }: Duration & { clients: number },
-): Promise<Sample> {
-  const baseline = await baselineWorkers(url, ids, clients);
-  const sample = await measure(baseline.workers, duration);
-  await baseline.close();
-  return sample;
-}
-
-async function inBatches(url: string, productId: string, duration: Duration): Promise<Sample> {
-  const batched = await batchedWorkers(url, productId);
-  const sample = await measure(batched.workers, duration, BATCH);
-  await batched.close();
   return sample;
 }
 

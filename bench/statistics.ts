@@ -25,16 +25,15 @@ export class Recorder {
 
   /** @param size how many things one recorded operation does */
   sample(seconds: number, size = 1): Sample {
-    const sorted = this.latencies.sort((left, right) => left - right);
-    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-    return {
-      rate: (sorted.length * size) / seconds,
-      p50: at(0.5),
-      p95: at(0.95),
-      p99: at(0.99),
-      outcomes: this.outcomes,
-    };
+    return sampleOf(this.latencies, this.outcomes, seconds, size);
   }
+}
+
+/** @param latencies of what succeeded within these seconds, in milliseconds, in any order */
+export function sampleOf(latencies: number[], outcomes: Sample['outcomes'], seconds: number, size = 1): Sample {
+  const sorted = latencies.sort((left, right) => left - right);
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return { rate: (sorted.length * size) / seconds, p50: at(0.5), p95: at(0.95), p99: at(0.99), outcomes };
 }
 
 /** The value below which this share of them lies. */
