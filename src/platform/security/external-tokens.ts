@@ -1,5 +1,5 @@
 import { jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
-import type { ExternalIssuer } from '../config/external-issuer';
+import type { ExternalIssuer } from '../config/app-config';
 import { IssuerUnavailable } from '../errors/domain-errors';
 import type { Authentication, UserActor } from './actor';
 import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';

@@ -1,0 +1,225 @@
+import { isEmail } from 'class-validator';
+import { CronTime } from 'cron';
+import { z } from 'zod';
+
+/** What the documentation says about a setting, beside its default and the values that its schema takes. */
+interface Declaration {
+  readonly variable: string;
+  readonly text: string;
+  /** A value to show where there is no default. */
+  readonly example?: string;
+}
+
+export const declarations = z.registry<Declaration>();
+export const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
+
+const RARE_MS = 60_000;
+const A_MONTH = 2_592_000;
+const A_YEAR = 31_536_000;
+const MOST_REQUESTS = 10_000_000;
+
+/**
+ * All settings, in the order of the documentation, by the names they have in AppConfig. Each rule is worded to follow the
+ * name of the variable. After a change, `npm run settings` writes `.env.example` and the table in `docs/operations.md`.
+ */
+export const settings = z.object({
+  port: integer(3000, { least: 0, most: 65_535 }).register(declarations, {
+    variable: 'PORT',
+    text: 'The port it listens on.',
+  }),
+  host: z.string().default('127.0.0.1').register(declarations, {
+    variable: 'HOST',
+    text: 'The address it listens on. `0.0.0.0`: all of this machine.',
+  }),
+  isProduction: oneOf('development', 'production', 'test')
+    .default('development')
+    .transform((mode) => mode === 'production')
+    .register(declarations, {
+      variable: 'NODE_ENV',
+      text: '`production` refuses to start without `JWT_SECRET` and `DATABASE_URL`.',
+    }),
+
+  databaseUrl: postgresUrl().optional().register(declarations, {
+    variable: 'DATABASE_URL',
+    text: 'Unset: an embedded PostgreSQL with its data under `DATA_DIR`.',
+    example: 'postgres://user:password@localhost:5432/holdfast',
+  }),
+  databasePooler: oneOf('transaction').optional().register(declarations, {
+    variable: 'DATABASE_POOLER',
+    text: 'Set it if `DATABASE_URL` is a PgBouncer in transaction mode; `docs/pooler.md` says what else that takes.',
+    example: 'transaction',
+  }),
+  databaseMigrationUrl: postgresUrl().optional().register(declarations, {
+    variable: 'DATABASE_MIGRATION_URL',
+    text: 'Where migrations, `npm run seed` and `npm run audit:archive` connect: past any pooler. Unset: `DATABASE_URL`.',
+    example: 'postgres://user:password@localhost:5432/holdfast',
+  }),
+  databasePoolSize: integer(10, { least: 1, most: 1000 }).register(declarations, {
+    variable: 'DATABASE_POOL_SIZE',
+    text: 'Database connections of this process.',
+  }),
+  dataDir: z.string().default('.data').register(declarations, {
+    variable: 'DATA_DIR',
+    text: 'Where the embedded database and a generated `JWT_SECRET` are kept.',
+  }),
+
+  requestTimeoutMs: integer(15, { least: 5, most: 300 })
+    .transform((seconds) => seconds * 1000)
+    .register(declarations, {
+      variable: 'REQUEST_TIMEOUT_SECONDS',
+      text: 'How long a request may take to arrive whole, and then to be answered.',
+    }),
+  trustedProxies: integer(0, { least: 0, most: 10 }).register(declarations, {
+    variable: 'TRUSTED_PROXIES',
+    text:
+      'Reverse proxies in front whose `X-Forwarded-For` is believed. ' +
+      '0: the caller is the address of the connection, so all callers behind a proxy share its limits.',
+  }),
+  rateLimitPerMinute: integer(6000, { least: 0, most: MOST_REQUESTS }).register(declarations, {
+    variable: 'RATE_LIMIT_PER_MINUTE',
+    text:
+      'Requests per user (without a token: per address, an IPv6 /64) and process. ' +
+      'All users of an address together have ten times as many. 0: no limit.',
+  }),
+  loginRateLimitPerMinute: integer(10, { least: 0, most: MOST_REQUESTS }).register(declarations, {
+    variable: 'LOGIN_RATE_LIMIT_PER_MINUTE',
+    text: 'Log-ins and registrations together, per address and process. 0: only `RATE_LIMIT_PER_MINUTE` applies.',
+  }),
+
+  jwtSecret: secret().optional().register(declarations, {
+    variable: 'JWT_SECRET',
+    text: 'Signs tokens; the same in all processes. Unset: generated at the first start and kept under `DATA_DIR`.',
+  }),
+  jwtSecretPrevious: secret().optional().register(declarations, {
+    variable: 'JWT_SECRET_PREVIOUS',
+    text: 'The secret before `JWT_SECRET`: still accepted, never signed with. `docs/security.md` says how to change it.',
+  }),
+  jwtTtlSeconds: integer(3600, { least: 1, most: A_YEAR }).register(declarations, {
+    variable: 'JWT_TTL_SECONDS',
+    text: 'How long a token is valid.',
+  }),
+  jwtIssuer: z.string().optional().register(declarations, {
+    variable: 'JWT_ISSUER',
+    text: 'Set: every token must have this `iss`. Unset: ours have `holdfast`, others may have none.',
+  }),
+  jwtAudience: z.string().optional().register(declarations, {
+    variable: 'JWT_AUDIENCE',
+    text: 'Set: every token must have this `aud`. Unset: ours have `holdfast`, others may have none.',
+  }),
+  authJwksUrl: z
+    .string()
+    .refine(isJwksUrl, 'must be an https:// address without a password; http:// only for localhost')
+    .optional()
+    .register(declarations, {
+      variable: 'AUTH_JWKS_URL',
+      text:
+        'The keys of an identity provider whose tokens are accepted beside ours: https, or http on this machine. ' +
+        'Set all three of `AUTH_JWKS_URL`, `AUTH_ISSUER` and `AUTH_AUDIENCE`, or none.',
+      example: 'https://idp.example.com/.well-known/jwks.json',
+    }),
+  authIssuer: z.string().optional().register(declarations, {
+    variable: 'AUTH_ISSUER',
+    text: 'The `iss` of the tokens of that identity provider.',
+    example: 'https://idp.example.com',
+  }),
+  authAudience: z.string().optional().register(declarations, {
+    variable: 'AUTH_AUDIENCE',
+    text: 'The `aud` that its tokens must have to be meant for us.',
+    example: 'holdfast',
+  }),
+  adminEmail: z
+    .string()
+    .max(254, 'must have 254 characters or fewer')
+    .refine(isEmail, 'must be an email address')
+    .optional()
+    .register(declarations, {
+      variable: 'ADMIN_EMAIL',
+      text:
+        'The administrator, made at the start if missing; in production only if `ADMIN_PASSWORD` is set too. ' +
+        'Unset: `admin@holdfast.local`, in production none.',
+      example: 'admin@holdfast.local',
+    }),
+  adminPassword: z
+    .string()
+    .min(12, 'must have 12 characters or more')
+    .max(128, 'must have 128 characters or fewer')
+    .optional()
+    .register(declarations, {
+      variable: 'ADMIN_PASSWORD',
+      text: 'Unset: generated when the administrator is made, and printed once.',
+    }),
+
+  reservationTtlSeconds: integer(600, { least: 1, most: A_MONTH }).register(declarations, {
+    variable: 'RESERVATION_TTL_SECONDS',
+    text: 'How long a reservation holds its stock if the request does not say.',
+  }),
+  reservationMaxTtlSeconds: integer(3600, { least: 1, most: A_MONTH }).register(declarations, {
+    variable: 'RESERVATION_MAX_TTL_SECONDS',
+    text: 'How long a reservation may hold its stock, with all its extensions.',
+  }),
+  reservationQueueLimit: integer(2000, { least: 1, most: 1_000_000 }).register(declarations, {
+    variable: 'RESERVATION_QUEUE_LIMIT',
+    text: 'Requests that may wait in this process for one product or order; those past it get 503 `overloaded` at once.',
+  }),
+  sweepsWhenHoldsEnd: z.string().default(DEFAULT_CLEANUP_CRON).transform(isFrequent).register(declarations, {
+    variable: 'CLEANUP_CRON',
+    text: 'When the sweep runs, beside whenever a hold ends. If rarer than each minute, it runs on this schedule alone.',
+  }),
+
+  metricsToken: z.string().optional().register(declarations, {
+    variable: 'METRICS_TOKEN',
+    text: 'Set: `/metrics` wants it as bearer token. An address may read it 60 times a minute.',
+  }),
+  logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info').register(declarations, {
+    variable: 'LOG_LEVEL',
+    text: 'The least serious lines that are logged.',
+  }),
+});
+
+/** Digits only: `Number` would take '', ' 3', '1e3' and '0x10' as well. */
+function integer(fallback: number, { least, most }: { least: number; most: number }): z.ZodType<number> {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
+    z
+      .int('must be an integer number')
+      .min(least, `must not be less than ${least}`)
+      .max(most, `must not be greater than ${most}`)
+      .default(fallback),
+  );
+}
+
+function oneOf<const T extends string>(...values: T[]): z.ZodType<T> {
+  return z.enum(values, `must be ${values.join(', ')}`.replace(/, (?=[^,]*$)/, ' or '));
+}
+
+function secret(): z.ZodType<string> {
+  return z.string().min(32, 'must have 32 characters or more');
+}
+
+function postgresUrl(): z.ZodType<string> {
+  return z
+    .string()
+    .refine((value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be a postgres:// address');
+}
+
+/** Plain HTTP would let anybody on the way hand out keys of their own. */
+function isJwksUrl(value: string): boolean {
+  if (!URL.canParse(value)) {
+    return false;
+  }
+  const { protocol, hostname, username, password } = new URL(value);
+  const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+  return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username + password === '';
+}
+
+/** Whether the next run and the one after it are a minute apart at most. An expression that never comes true is wrong. */
+function isFrequent(schedule: string, context: z.RefinementCtx): boolean {
+  try {
+    const [next, afterwards] = new CronTime(schedule).sendAt(2);
+    return afterwards!.diff(next!).toMillis() <= RARE_MS;
+  } catch (error) {
+    const [reason] = (error as Error).message.split('\n');
+    context.addIssue(`must be a cron expression: ${reason}`);
+    return z.NEVER;
+  }
+}
