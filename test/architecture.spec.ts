@@ -109,6 +109,11 @@ describe('The architecture', () => {
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
+  it('has no file that is longer than can be read at once', () => {
+    const longest = 250;
+    expect(files.filter(({ text }) => text.trimEnd().split('\n').length > longest).map(({ name }) => name)).toEqual([]);
+  });
+
   it('has no barrel, no common folder, no forwardRef and no synchronize', () => {
     expect(files.filter(({ name }) => /(^|\/)(index|common|utils)(\/|$)/.test(name)).map(({ name }) => name)).toEqual(
       [],
