@@ -264,20 +264,6 @@ describe('The order of locks', () => {
     },
   );
 
-  it.each(['orders', 'reservations'])(
-    'lets a buyer who expires overdue %s wait for the first without holding the second',
-    async (table) => {
-      const product = await aProduct(test, { initial_stock: 2 });
-      const orders = [await anOrder(test.aUser(), product.id), await anOrder(test.aUser(), product.id)];
-      for (const { reservation_id: id } of orders) {
-        await letTimePass(test, id);
-      }
-      const ids = orders.map((order) => (table === 'orders' ? order.id : order.reservation_id)).sort();
-      const rows = ids.map((id) => `id = '${id}'`) as [string, string];
-      await expectSecondFree(() => aReservation(test.aUser(), product.id), table, rows);
-    },
-  );
-
   it('lets a cancelled reservation wait for its order without holding the reservation', async () => {
     const [product, user] = [await aProduct(test), test.aUser()];
     const { id, reservation_id: held } = await anOrder(user, product.id);

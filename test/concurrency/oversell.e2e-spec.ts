@@ -14,7 +14,8 @@ import {
   inLine,
   inLineAt,
   PLACES,
-  queuedAt,
+  untilLookingForOverdue,
+  untilQueued,
   startInLine,
   storm,
   tally,
@@ -227,12 +228,15 @@ describe('Two who want the same piece, in a known order', () => {
       }
       // In two processes both find the product short before either gets to expire a hold: the holds are locked.
       const held = 'SELECT reservation_id FROM reservation_items WHERE product_id = $1';
-      const lock = { sql: `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`, values: [product.id] };
-      const buyAt = (process: TestApp) => (): Promise<Reply> => reserve(process.aUser(), product.id);
-      const replies = await inLine(test.database, lock, [
-        buyAt(test),
-        place === 'one process' ? queuedAt(test, buyAt(test)) : buyAt(twin),
-      ]);
+      const isOne = place === 'one process';
+      const meanwhile = async (): Promise<void> => {
+        await untilLookingForOverdue(test.database, isOne ? 1 : 2);
+        await untilQueued(test, isOne ? 1 : 0);
+      };
+      const sql = `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`;
+      const replies = await whileLocked(test.database, { sql, values: [product.id], waiters: 0, meanwhile }, () =>
+        storm(2, (index) => reserve((isOne || index === 0 ? test : twin).aUser(), product.id)),
+      );
       expect(tally(replies)).toEqual({ '201': 2 });
     },
   );

@@ -12,7 +12,7 @@ import {
   type Reservation,
   stockOf,
 } from '../support/factories';
-import { storm, whileLocked } from '../support/race';
+import { storm, untilLookingForOverdue, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -208,7 +208,12 @@ describe('A hold whose time is over', () => {
       const twin = await startTestApp({}, test.database);
       const { id: product_id } = await aProduct(test);
       const over = await anOverdue(test.aUser(), product_id, 10);
-      const lock = { sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE', values: [over.id], waiters: 2 };
+      const lock = {
+        sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE',
+        values: [over.id],
+        waiters: 0,
+        meanwhile: () => untilLookingForOverdue(test.database, 2),
+      };
       const replies = await whileLocked(test.database, lock, () =>
         storm(2, (index) => reserve([test, twin][index]!.aUser(), product_id, 5)),
       );
@@ -228,6 +233,7 @@ describe('A hold whose time is over', () => {
       const lock = {
         sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE',
         values: [over.id],
+        waiters: 0,
         meanwhile: { sql: extension, values: [over.id] },
       };
       const reply = await whileLocked(test.database, lock, () => reserve(test.aUser(), product_id, 1));

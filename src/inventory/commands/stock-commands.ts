@@ -13,7 +13,7 @@ import type { Needs, Snapshot } from './snapshot';
 import { StockModel } from './stock-model';
 
 /** How long somebody may keep overdue holds from being ended before it is done without them. */
-const LONGEST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 1500;
 /** How often it is looked whether others have ended them. */
 const POLL_MS = 20;
 
@@ -57,7 +57,7 @@ export class StockCommands {
 
   /**
    * Ends the overdue holds on these products, or waits until others have; false if there are none, or if nothing has become
-   * of those that are left for a second.
+   * of those that are left for one and a half seconds.
    * @param requestId what it is done for, if that is not the context's request
    */
   async endOverdueOn(productIds: readonly string[], requestId = this.context.requestId): Promise<boolean> {
@@ -68,7 +68,7 @@ export class StockCommands {
       if (overdue.length === 0 || performance.now() > lastProgress + LONGEST_WAIT_MS) {
         return found > 0 && overdue.length === 0;
       }
-      if ((await this.expire(overdue, cause)).expired > 0) {
+      if ((await this.expire(overdue, cause, 'skip')).expired > 0) {
         lastProgress = performance.now();
       } else {
         await sleep(POLL_MS);
@@ -79,10 +79,15 @@ export class StockCommands {
   /**
    * Ends holds if they are overdue. One that somebody else works on is left to him; one that cannot be ended is logged and
    * keeps none of the others from it.
+   * @param lockWait whether the levels are waited for (`share`) or skipped as well
    * @throws DatabaseUnavailable
    */
-  async expire(overdue: readonly Pick<Overdue, 'id'>[], cause: Cause): Promise<{ expired: number; failed: string[] }> {
-    const outcomes = await this.queue.runNow(expireReservation, overdue, { cause, lockWait: 'share' });
+  async expire(
+    overdue: readonly Pick<Overdue, 'id'>[],
+    cause: Cause,
+    lockWait: 'share' | 'skip',
+  ): Promise<{ expired: number; failed: string[] }> {
+    const outcomes = await this.queue.runNow(expireReservation, overdue, { cause, lockWait });
     let expired = 0;
     const failed: string[] = [];
     outcomes.forEach((outcome, index) => {

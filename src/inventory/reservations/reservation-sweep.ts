@@ -61,7 +61,7 @@ export class ReservationSweep {
       }
       const overdue = page.filter(({ id }) => !this.stuck.has(id));
       lag = Math.max(lag, overdue[0]?.lag ?? 0);
-      const done = await this.commands.expire(overdue, this.context.cause);
+      const done = await this.commands.expire(overdue, this.context.cause, 'share');
       expired += done.expired;
       done.failed.forEach((id) => this.stuck.add(id));
     }
