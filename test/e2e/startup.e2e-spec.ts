@@ -128,7 +128,8 @@ describe('Processes on one database', () => {
     // Whoever looks sees no administrator, and whoever makes one waits.
     await client.query('BEGIN; LOCK TABLE users IN SHARE MODE');
     const started = [0, 1].map(() => start({ DATABASE_URL: database.url }));
-    await untilWaiting(database, 2);
+    // Two programs start at once, from nothing.
+    await untilWaiting(database, 2, 30);
     await client.query('COMMIT');
     client.release();
     const [address] = await Promise.all(started.map((run) => run.address()));
@@ -137,7 +138,7 @@ describe('Processes on one database', () => {
     );
     expect(passwords).toHaveLength(1);
     await logIn(address!, 'admin@holdfast.local', passwords[0]);
-  });
+  }, 60_000);
 
   it('make the months of the audit log that are missing before they serve', async () => {
     await migrate(database.url);

@@ -181,14 +181,18 @@ export async function untilQueued({ anonymous }: TestApp, requests: number): Pro
   }, `${requests} requests wait for their batch`);
 }
 
-/** Returns when so many statements in this database wait for a lock. */
-export async function untilWaiting(database: TestDatabase, waiters: number): Promise<void> {
-  await until(async () => {
-    const [row] = await database.query<{ waiting: number }>(
-      `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    return row!.waiting >= waiters;
-  }, `${waiters} statements wait for a lock`);
+/** Returns when so many statements in this database wait for a lock; fails if they do not in ten seconds, or as many as given. */
+export async function untilWaiting(database: TestDatabase, waiters: number, seconds?: number): Promise<void> {
+  await until(
+    async () => {
+      const [row] = await database.query<{ waiting: number }>(
+        `SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return row!.waiting >= waiters;
+    },
+    `${waiters} statements wait for a lock`,
+    seconds,
+  );
 }
 
 /** Returns when so many sessions have looked for overdue holds, which somebody else has locked: they look again and again. */
