@@ -17,7 +17,7 @@ import { storm, tally, untilQueued, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** A lock is waited for 3 s, once. */
-const ONE_WAIT_MS = 5_500;
+const ONE_WAIT_MS = 5_900;
 
 let test: TestApp;
 beforeAll(async () => {

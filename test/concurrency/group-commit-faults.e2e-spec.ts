@@ -8,7 +8,7 @@ import { storm, tally, until, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 /** A lock is waited for 3 s, once. */
-const ONE_WAIT_MS = 5_500;
+const ONE_WAIT_MS = 5_900;
 
 const created = (test: TestApp): Promise<number> => metricOf(test, 'holdfast_reservations_total{outcome="created"}');
 

@@ -1,3 +1,4 @@
+import { nextBatchOf } from '../support/batches';
 import { type Api, type Reply } from '../support/api';
 import {
   aProduct,
@@ -14,7 +15,6 @@ import {
   inLine,
   inLineAt,
   PLACES,
-  untilLookingForOverdue,
   untilQueued,
   startInLine,
   storm,
@@ -229,10 +229,8 @@ describe('Two who want the same piece, in a known order', () => {
       // In two processes both find the product short before either gets to expire a hold: the holds are locked.
       const held = 'SELECT reservation_id FROM reservation_items WHERE product_id = $1';
       const isOne = place === 'one process';
-      const meanwhile = async (): Promise<void> => {
-        await untilLookingForOverdue(test.database, isOne ? 1 : 2);
-        await untilQueued(test, isOne ? 1 : 0);
-      };
+      const begun = await nextBatchOf(isOne ? [test] : [test, twin]);
+      const meanwhile = (): Promise<void> => begun().then(() => untilQueued(test, isOne ? 1 : 0));
       const sql = `SELECT FROM reservations WHERE id IN (${held}) FOR UPDATE`;
       const replies = await whileLocked(test.database, { sql, values: [product.id], waiters: 0, meanwhile }, () =>
         storm(2, (index) => reserve((isOne || index === 0 ? test : twin).aUser(), product.id)),

@@ -126,7 +126,7 @@ describe('Hostile input', () => {
         status: 404,
         instance: '/api/nowhere',
       });
-      expect((await getAsWritten(server)).body).toMatchObject({ status: 404, instance: '/' });
+      expect(JSON.stringify((await getAsWritten(server)).body)).not.toContain('elsewhere');
     },
   );
 

@@ -1,3 +1,4 @@
+import { nextBatchOf } from '../support/batches';
 import { randomUUID } from 'node:crypto';
 import type { Api, Reply } from '../support/api';
 import { rowCounts } from '../support/database';
@@ -12,7 +13,7 @@ import {
   type Reservation,
   stockOf,
 } from '../support/factories';
-import { storm, untilLookingForOverdue, whileLocked } from '../support/race';
+import { storm, whileLocked } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -212,7 +213,7 @@ describe('A hold whose time is over', () => {
         sql: 'SELECT FROM reservations WHERE id = $1 FOR UPDATE',
         values: [over.id],
         waiters: 0,
-        meanwhile: () => untilLookingForOverdue(test.database, 2),
+        meanwhile: await nextBatchOf([test, twin]),
       };
       const replies = await whileLocked(test.database, lock, () =>
         storm(2, (index) => reserve([test, twin][index]!.aUser(), product_id, 5)),

@@ -2,7 +2,7 @@ import type { Reply } from './api';
 import { ask, type Asked } from './asked';
 import { rowCounts } from './database';
 import { aProduct, aReservation } from './factories';
-import { untilQueued, whileLocked } from './race';
+import { until, untilQueued, whileLocked } from './race';
 import type { TestApp } from './test-app';
 
 export const LOCK_LEVELS = 'SELECT FROM stock_levels WHERE product_id = $1 FOR UPDATE';
@@ -16,6 +16,15 @@ export const HOLD_KEY = `
 export async function metricOf({ anonymous }: TestApp, name: string): Promise<number> {
   const line = (await anonymous.get('/metrics')).text.split('\n').find((one) => one.startsWith(`${name} `));
   return Number(line?.slice(name.length + 1) ?? 0);
+}
+
+/** Gives what waits until each of these processes has begun another batch. */
+export async function nextBatchOf(processes: readonly TestApp[]): Promise<() => Promise<void>> {
+  const begun = (): Promise<number[]> =>
+    Promise.all(processes.map((process) => metricOf(process, 'holdfast_batch_requests_count')));
+  const before = await begun();
+  return () =>
+    until(async () => (await begun()).every((batches, index) => batches > before[index]!), 'each has begun a batch');
 }
 
 /** Starts each attempt when those before it wait for their batch, so that they arrive in this order. */

@@ -195,13 +195,6 @@ export async function untilWaiting(database: TestDatabase, waiters: number, seco
   );
 }
 
-/** Returns when so many sessions have looked for overdue holds, which somebody else has locked: they look again and again. */
-export async function untilLookingForOverdue({ query }: TestDatabase, sessions: number): Promise<void> {
-  const looking = `SELECT FROM pg_stat_activity
-    WHERE datname = current_database() AND query LIKE '%AS lag%FROM reservations%' AND pid <> pg_backend_pid()`;
-  await until(async () => (await query(looking)).length >= sessions, `${sessions} sessions look for overdue holds`);
-}
-
 /** Returns when the condition holds; fails if it does not within ten seconds, or as many as are given. */
 export async function until(condition: () => Promise<boolean>, what: string, seconds = 10): Promise<void> {
   for (const deadline = Date.now() + seconds * 1000; Date.now() < deadline;) {
