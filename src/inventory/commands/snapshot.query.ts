@@ -3,24 +3,20 @@ import { prepared } from '../../platform/database/prepared';
 import { AvailableStock } from '../stock/available-stock';
 import type { ProductOnSale, Source } from '../stock/order-lines';
 import type { StockLevel } from '../stock/stock.entity';
-import { keyOf } from '../stock/stock.locks';
+import { keyOf, type LevelKey } from '../stock/stock.locks';
 
 /** If so many holds are overdue, those of any product may be among them: it is not worth looking at every one. */
 const MANY = 100;
 
 /**
  * One statement, so that all of it is of one moment; and JSON, because a lone request pays for each statement and each row
- * that it needs. Overdue holds are found first, by their own index and up to a limit: the planner, who cannot know how few
- * they are, might read all the items of a product that sells well.
+ * that it needs. Overdue holds are found first, by their own index and up to a limit, and OFFSET 0 has the items looked up for
+ * each: the planner, who cannot know how few they are, might read all the items of a product that sells well.
  */
 const SEEN = `
   WITH overdue AS MATERIALIZED (
     SELECT id FROM reservations WHERE status = 'active' AND expires_at <= statement_timestamp()
     ORDER BY expires_at LIMIT ${MANY}
-  ), held AS MATERIALIZED (
-    SELECT item.product_id, item.warehouse_id, sum(item.quantity)::int AS quantity
-    FROM overdue JOIN reservation_items AS item ON item.reservation_id = overdue.id
-    GROUP BY item.product_id, item.warehouse_id
   )
   SELECT
     date_trunc('milliseconds', statement_timestamp()) AS now,
@@ -31,21 +27,26 @@ const SEEN = `
       SELECT id, is_active AS "isActive" FROM warehouses ORDER BY priority, id
     ) AS warehouse) AS warehouses,
     (SELECT json_agg(level) FROM (
-      SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total,
-        CASE WHEN (SELECT count(*) FROM overdue) = ${MANY} THEN reserved ELSE coalesce(held.quantity, 0) END AS overdue
-      FROM stock_levels LEFT JOIN held USING (product_id, warehouse_id) WHERE product_id = ANY($1)
-    ) AS level) AS levels`;
+      SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total
+      FROM stock_levels WHERE product_id = ANY($1)
+    ) AS level) AS levels,
+    (SELECT json_agg(held) FROM (
+      SELECT item.product_id AS "productId", item.warehouse_id AS "warehouseId", item.quantity
+      FROM overdue CROSS JOIN LATERAL (
+        SELECT * FROM reservation_items WHERE reservation_id = overdue.id OFFSET 0) AS item
+      WHERE item.product_id = ANY($1)
+    ) AS held) AS held,
+    (SELECT count(*) FROM overdue) = ${MANY} AS "isAnyOverdue"`;
 
 interface Row {
   now: Date;
   products: ProductOnSale[] | null;
   warehouses: Source[];
-  levels: SeenLevel[] | null;
-}
-
-interface SeenLevel extends StockLevel {
-  /** How many pieces overdue holds still have, at the most. */
-  overdue: number;
+  levels: StockLevel[] | null;
+  /** What overdue holds have of these products; null if nothing, as a rule. */
+  held: (LevelKey & { quantity: number })[] | null;
+  /** Whether so many holds are overdue that all that is reserved may be. */
+  isAnyOverdue: boolean;
 }
 
 /** What can be seen of some products without a lock. */
@@ -59,10 +60,20 @@ export async function lookAtStock(manager: EntityManager, productIds: readonly s
   const [row] = await manager.query<Row[]>(prepared(SEEN), [productIds]);
   const { now, products, warehouses, levels } = row!;
   const catalogue = { products: byId(products ?? []), warehouses: byId(warehouses) };
-  const overdue = (levels ?? []).flatMap((level) =>
-    level.overdue > 0 ? [[keyOf(level), level.overdue] as const] : [],
-  );
-  return { now, stock: new AvailableStock(catalogue, levels ?? [], new Map(overdue)) };
+  return { now, stock: new AvailableStock(catalogue, levels ?? [], overdueOf(row!)) };
+}
+
+/** How many pieces of each level overdue holds still have, at the most. */
+function overdueOf({ levels, held, isAnyOverdue }: Row): Map<string, number> {
+  if (isAnyOverdue) {
+    const reserved = (levels ?? []).filter((level) => level.reserved > 0);
+    return new Map(reserved.map((level) => [keyOf(level), level.reserved]));
+  }
+  const overdue = new Map<string, number>();
+  for (const item of held ?? []) {
+    overdue.set(keyOf(item), (overdue.get(keyOf(item)) ?? 0) + item.quantity);
+  }
+  return overdue;
 }
 
 function byId<Row extends { id: string }>(rows: readonly Row[]): Map<string, Row> {
