@@ -117,8 +117,10 @@ export class Postgres {
 
   /** Ends all sessions of the service, whose pools then are empty. */
   async endSessions(): Promise<void> {
-    await this.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`);
-    await until(async () => (await this.sessions()).length === 0, 'the service has no session');
+    const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`;
+    // Again and again: its sweep may open one as soon as another has ended.
+    const areEnded = async (): Promise<boolean> => (await this.query(end)).length === 0;
+    await until(areEnded, 'the service has no session');
   }
 
   /** What the service's sessions do at the moment. */
