@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { prepared } from '../platform/database/prepared';
 import { NotFound } from '../platform/errors/domain-errors';
 import { Answer } from '../platform/http/answer';
 import { isAdmin, type UserActor } from '../platform/security/actor';
@@ -21,7 +22,7 @@ export function findOrdersOf(
   reservationIds: readonly string[],
 ): Promise<OrderView[]> {
   const sql = `SELECT ${ORDER_VIEW} FROM orders WHERE id = ANY($1) OR reservation_id = ANY($2)`;
-  return manager.query<OrderView[]>(sql, [ids, reservationIds]);
+  return manager.query<OrderView[]>(prepared(sql), [ids, reservationIds]);
 }
 
 /**
@@ -30,7 +31,7 @@ export function findOrdersOf(
  */
 export async function findOrder(manager: EntityManager, id: string): Promise<OrderView | undefined> {
   const [row] = await manager.query<(OrderView & { now: Date })[]>(
-    `SELECT ${ORDER_VIEW}, statement_timestamp() AS now FROM orders WHERE id = $1`,
+    prepared(`SELECT ${ORDER_VIEW}, statement_timestamp() AS now FROM orders WHERE id = $1`),
     [id],
   );
   if (!row) {

@@ -3,6 +3,7 @@ import { DataSource, type EntityTarget, type ObjectLiteral, type QueryRunner } f
 import { Product } from '../../src/inventory/products/product.entity';
 import { Reservation, ReservationItem } from '../../src/inventory/reservations/reservation.entity';
 import { Warehouse } from '../../src/inventory/warehouses/warehouse.entity';
+import { Connections } from '../../src/platform/database/connections';
 import { insertRows, type TableRows } from '../../src/platform/database/insert-rows';
 import { prepared } from '../../src/platform/database/prepared';
 import { typeormOptions } from '../../src/platform/database/typeorm-options';
@@ -138,5 +139,34 @@ describe('A prepared statement', () => {
       'failed',
       [{ result: 2 }],
     ]);
+  });
+
+  it('is planned anew after a second: its table may have grown', async () => {
+    const one = await new DataSource(typeormOptions(database.url, 1)).initialize();
+    const clock = jest.spyOn(performance, 'now');
+    try {
+      const connections = new Connections(one);
+      const statement = prepared('SELECT id FROM grown ORDER BY id LIMIT 1');
+      const { name } = statement as unknown as { name: string };
+      /** What a connection reads, and by which plan. */
+      const read = async (): Promise<{ rows: unknown[]; plan: string }> => {
+        const connection = await connections.take(performance.now() + 60_000);
+        const rows = (await connection.runner.query(statement)) as unknown[];
+        const plan = JSON.stringify(await connection.runner.query(`EXPLAIN EXECUTE ${name}`));
+        await connection.release();
+        return { rows, plan };
+      };
+      await one.query('CREATE TABLE grown (id int PRIMARY KEY) WITH (autovacuum_enabled = off)');
+      await one.query('VACUUM ANALYZE grown');
+      expect(await read()).toEqual({ rows: [], plan: expect.stringContaining('Seq Scan') });
+      await one.query('INSERT INTO grown SELECT generate_series(1, 10000)');
+      expect(await read()).toEqual({ rows: [{ id: 1 }], plan: expect.stringContaining('Seq Scan') });
+      clock.mockReturnValue(performance.now() + 1_001);
+      expect(await read()).toEqual({ rows: [{ id: 1 }], plan: expect.stringContaining('Index Only Scan') });
+    } finally {
+      clock.mockRestore();
+      await one.query('DROP TABLE IF EXISTS grown');
+      await one.destroy();
+    }
   });
 });

@@ -1,6 +1,7 @@
 import sql, { empty, raw, type Sql } from 'sql-template-tag';
 import type { EntityManager } from 'typeorm';
 import { columnsOf, queryRows, where } from '../../platform/database/fragments';
+import { prepared } from '../../platform/database/prepared';
 import type { Position } from '../../platform/http/cursor';
 import { IS_OVERDUE, type ReservationFilters, reservationIdsQuery } from './reservation-list.query';
 import { Reservation, type ReservationView } from './reservation.entity';
@@ -27,11 +28,11 @@ export function findHeld(
   orderIds: readonly string[],
 ): Promise<ReservationView[]> {
   const text = `${SELECT} WHERE reservation.id = ANY($1) OR reservation.order_id = ANY($2)`;
-  return manager.query<ReservationView[]>(text, [ids, orderIds]);
+  return manager.query<ReservationView[]>(prepared(text), [ids, orderIds]);
 }
 
 export async function findReservation(manager: EntityManager, id: string): Promise<ReservationView | undefined> {
-  const [row] = await manager.query<Row[]>(`${SELECT} WHERE reservation.id = $1`, [id]);
+  const [row] = await manager.query<Row[]>(prepared(`${SELECT} WHERE reservation.id = $1`), [id]);
   return row && asRead(row);
 }
 

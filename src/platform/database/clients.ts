@@ -7,6 +7,12 @@ import { together } from './together';
 /** How long a server may take to let a new connection in: one that takes longer is away. */
 const LONGEST_CONNECT_MS = 2_000;
 
+/**
+ * How long a session keeps its plans of prepared statements. PostgreSQL drops them when it has analysed a table, up to a
+ * minute late; by then a sale has filled a table that was empty with a hundred thousand rows, all of which they would read.
+ */
+const LONGEST_PLAN_MS = 1_000;
+
 /** Of the settings of the process, what its connections depend on. */
 export interface ServiceConnections {
   readonly requestTimeoutMs: number;
@@ -34,8 +40,9 @@ function refuseStandby(client: Client, done: (error?: Error) => void): void {
   done((client as PrimaryClient).isStandby ? new DatabaseIsStandby() : undefined);
 }
 
-class PrimaryClient extends Client {
+export class PrimaryClient extends Client {
   isStandby = false;
+  private plannedAt = performance.now();
 
   constructor(config: ClientConfig) {
     super(config);
@@ -45,6 +52,15 @@ class PrimaryClient extends Client {
         this.isStandby = parameterValue === 'on';
       }
     });
+  }
+
+  /** Has prepared statements planned anew if their plans are old. Sent at once, before what is sent after it. */
+  dropOldPlans(): void {
+    if (performance.now() > this.plannedAt + LONGEST_PLAN_MS) {
+      this.plannedAt = performance.now();
+      // It fails only with the connection, as does what is sent after it.
+      this.query('DISCARD PLANS').catch(() => undefined);
+    }
   }
 }
 

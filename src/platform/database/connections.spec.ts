@@ -3,6 +3,8 @@ import type { DataSource } from 'typeorm';
 import { CannotConnect, DatabaseUnavailable, PoolExhausted } from '../errors/domain-errors';
 import { type Connection, Connections } from './connections';
 
+const aClient = { dropOldPlans: () => undefined };
+
 /** One who asks the pool, and whom the test answers. */
 interface Asked {
   readonly gets: () => void;
@@ -31,7 +33,8 @@ describe('Connections', () => {
   function createQueryRunner(): object {
     const released = jest.fn(async () => undefined);
     return {
-      connect: () => new Promise((resolve, reject) => asked.push({ gets: () => resolve({}), fails: reject, released })),
+      connect: () =>
+        new Promise((resolve, reject) => asked.push({ gets: () => resolve(aClient), fails: reject, released })),
       release: released,
       isTransactionActive: false,
     };

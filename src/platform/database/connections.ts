@@ -1,6 +1,6 @@
-import type { Client } from 'pg';
 import { type DataSource, QueryFailedError, type QueryRunner } from 'typeorm';
 import { CannotConnect, DatabaseUnavailable, OutcomeUnknown, PoolExhausted } from '../errors/domain-errors';
+import type { PrimaryClient } from './clients';
 import { databaseFailureOf } from './database-errors';
 import { LONGEST_POOL_WAIT_MS } from './typeorm-options';
 
@@ -26,10 +26,11 @@ export class Connections {
       throw new DatabaseUnavailable(new Error('No time was left for another connection'));
     }
     const runner = this.dataSource.createQueryRunner();
-    const connecting = runner.connect() as Promise<Client>;
+    const connecting = runner.connect() as Promise<PrimaryClient>;
     try {
       const client = await this.orTold(connecting, Math.min(timeLeft, this.patienceMs));
       this.lent += 1;
+      client.dropOldPlans();
       return new Connection(runner, client, { deadline, onEnd: () => (this.lent -= 1) });
     } catch (error) {
       // Who has given up takes nothing from those who come next.
@@ -39,7 +40,7 @@ export class Connections {
   }
 
   /** What `connecting` gives, or the error that comes first: its own, that of another, or that it takes too long. */
-  private orTold(connecting: Promise<Client>, patienceMs: number): Promise<Client> {
+  private orTold(connecting: Promise<PrimaryClient>, patienceMs: number): Promise<PrimaryClient> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         clearTimeout(timer);
@@ -79,7 +80,7 @@ export class Connection {
 
   constructor(
     readonly runner: QueryRunner,
-    client: Client,
+    client: PrimaryClient,
     private readonly term: { readonly deadline: number; readonly onEnd: () => void },
   ) {
     // A timer may fire a millisecond early, and whoever looks at the clock after the cut must find that his time is over.
@@ -123,7 +124,7 @@ export class Connection {
 }
 
 /** As pg does it itself to a connection that does not answer: its end() would wait for what was sent to be answered. */
-function cut(client: Client): void {
+function cut(client: PrimaryClient): void {
   const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
   connection.stream.destroy();
 }

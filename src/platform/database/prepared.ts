@@ -1,10 +1,8 @@
 const names = new Map<string, string>();
 
 /**
- * A statement that each connection parses and plans once, not each time; for `query()`. Only for one whose best plan
- * does not change while tables grow under load: an insert, a look-up in tables that are as large as the assortment, or
- * one in tables that are large already.
- * The plan is made anew when PostgreSQL has analysed a table, which it does within minutes of a large change.
+ * A statement that each connection parses once, and plans once a second at the most; for `query()`. Only for one whose best plan
+ * is the same whatever its parameters are, such as a look-up by keys or an insert.
  */
 export function prepared(text: string): string {
   let name = names.get(text);

@@ -1,4 +1,5 @@
 import { columnsOf } from './fragments';
+import { prepared } from './prepared';
 import type { Tx } from './tx';
 
 /**
@@ -20,5 +21,5 @@ export function lockRows<Row extends { id: string }>(
 ): Promise<Row[]> {
   const { tableName } = tx.connection.getMetadata(entity);
   const sql = `SELECT ${columnsOf(entity).text} FROM ${tableName} WHERE id = ANY($1) ORDER BY id FOR UPDATE`;
-  return tx.query<Row[]>(lockWait === 'wait' ? sql : `${sql} SKIP LOCKED`, [ids]);
+  return tx.query<Row[]>(prepared(lockWait === 'wait' ? sql : `${sql} SKIP LOCKED`), [ids]);
 }
