@@ -4,31 +4,31 @@ import { CannotConnect, Overloaded } from '../errors/domain-errors';
 import type { Metrics } from '../metrics/metrics';
 import { type BatchWork, inParts, type Outcome } from './in-parts';
 
-/** Large enough to share a commit among many, small enough that its rows are not locked for long. */
+/** Large enough to share a commit among many jobs, small enough that its rows are not locked for long. */
 const MAX_BATCH = 128;
-/** The same for jobs of many keys: a basket of a hundred products has a hundred rows to lock and to write. */
+/** The limit for jobs with many keys: a basket of a hundred products locks and writes a hundred rows. */
 const MAX_KEYS = 1000;
-/** Batches under way at once, each on a connection: what one of them waits for does not stop the others. */
+/** Batches that run at once, each on its own connection, so that one that waits does not stop the others. */
 const MAX_BATCHES = 2;
-/** How many jobs may wait in all, as a multiple of how many may wait for one key. */
+/** How many jobs may wait in total, as a multiple of the limit for one key. */
 const TOTAL_LIMIT_FACTOR = 4;
-/** The part of the time up to its deadline that a job may wait; the rest is for its batch. */
+/** The share of the time until its deadline that a job may wait; the rest is for its batch. */
 const WAITING_SHARE = 2 / 3;
 
 const ANSWERS_AT_ONCE = 4;
 
-/** Something to be done in a batch. */
+/** One piece of work in a batch. */
 export interface Job {
-  /** Jobs that share a key are done in the order of their arrival, and never by two batches at once. */
+  /** Jobs that share a key run in the order of their arrival, and never in two batches at once. */
   readonly orderingKeys: readonly string[];
-  /** Whether nobody waits for it any more. */
+  /** Whether nobody waits for its result any more. */
   readonly isAbandoned: () => boolean;
 }
 
 interface Waiting<J, Result> {
   readonly job: J;
   readonly since: number;
-  /** Past this it is refused: its batch would have no time left. */
+  /** After this the job is refused: its batch would have no time left. */
   readonly startBefore: number;
   readonly deadline: number;
   readonly resolve: (result: Result) => void;
@@ -36,9 +36,9 @@ interface Waiting<J, Result> {
 }
 
 /**
- * Group commit: while a batch is under way, the jobs that arrive wait; the next batch takes them all. So the price of a
- * transaction is shared by as many as there are, and a lone job waits for nothing. A waiting job blocks later ones with
- * the same ordering key; the rest go ahead.
+ * Group commit: while a batch runs, arriving jobs wait, and the next batch takes them all. So many jobs share the cost
+ * of a transaction, and a lone job starts at once. A waiting job blocks later ones with the same ordering key; the rest
+ * go ahead.
  */
 export class BatchQueue<J extends Job, Result> {
   private waiting: Waiting<J, Result>[] = [];
@@ -47,7 +47,7 @@ export class BatchQueue<J extends Job, Result> {
   private underWay = 0;
   private isScheduled = false;
   private refusing: NodeJS.Timeout | undefined;
-  // A batch is nobody's: what it runs in must not be the context of the request that happened to start it.
+  // A batch must not run in the context of the request that happened to start it.
   private readonly outside = new AsyncResource('BatchQueue');
 
   constructor(
@@ -62,7 +62,7 @@ export class BatchQueue<J extends Job, Result> {
 
   /**
    * Resolves with the job's own result when its transaction is committed.
-   * @throws Overloaded at once if too many wait, or if it waited too long; what the work says or throws for it
+   * @throws Overloaded at once if too many jobs wait, later if this one waited too long; any error of its work
    */
   submit(job: J): Promise<Result> {
     if (this.isFull(job)) {
@@ -79,13 +79,15 @@ export class BatchQueue<J extends Job, Result> {
     });
   }
 
-  /** A batch may take long, and those who wait for it are not to learn only then that they have waited too long. */
+  /**
+   * Refuses late jobs by timer: the running batch may take long, and they should not wait for its end to be refused.
+   */
   private refuseInTime(): void {
     const [oldest] = this.waiting;
     if (oldest && !this.refusing) {
       const refuse = (): void => {
         this.refusing = undefined;
-        const late = new Set(this.waiting.filter((one) => !this.isWorthDoing(one)));
+        const late = new Set(this.waiting.filter((one) => !this.canStillRun(one)));
         late.forEach(({ job }) => this.count(job, -1));
         this.waiting = this.waiting.filter((one) => !late.has(one));
         this.refuseInTime();
@@ -112,7 +114,7 @@ export class BatchQueue<J extends Job, Result> {
     }
   }
 
-  /** Not at once, but when the event loop comes round: whatever arrived together goes together. */
+  /** Starts in the next turn of the event loop, so that jobs which arrive together share a batch. */
   private schedule(): void {
     if (!this.isScheduled && this.underWay < MAX_BATCHES) {
       this.isScheduled = true;
@@ -131,7 +133,7 @@ export class BatchQueue<J extends Job, Result> {
     }
   }
 
-  /** The oldest that may go now. One that must wait blocks its keys, so that no later job overtakes it there. */
+  /** The oldest jobs that may run now. A job that must wait blocks its keys, so that no later one overtakes it. */
   private takeBatch(): Waiting<J, Result>[] {
     const batch: Waiting<J, Result>[] = [];
     const rest: Waiting<J, Result>[] = [];
@@ -146,7 +148,7 @@ export class BatchQueue<J extends Job, Result> {
         continue;
       }
       this.count(waiting.job, -1);
-      if (this.isWorthDoing(waiting)) {
+      if (this.canStillRun(waiting)) {
         batch.push(waiting);
         size += orderingKeys.length;
       }
@@ -155,7 +157,7 @@ export class BatchQueue<J extends Job, Result> {
     return batch;
   }
 
-  private isWorthDoing({ job, startBefore, reject }: Waiting<J, Result>): boolean {
+  private canStillRun({ job, startBefore, reject }: Waiting<J, Result>): boolean {
     const isLate = performance.now() > startBefore;
     if (isLate || job.isAbandoned()) {
       this.metrics.overloadRefusals.inc(Number(isLate));
@@ -172,7 +174,7 @@ export class BatchQueue<J extends Job, Result> {
     keys.forEach((key) => this.busy.add(key));
     this.metrics.batchSize.observe(batch.length);
     batch.forEach(({ since }) => this.metrics.queueWait.observe((startedAt - since) / 1000));
-    // The deadline of the most urgent of them: what one may not wait for any longer, the others can ask for again.
+    // The deadline of the most urgent job: the others can be retried.
     const deadline = Math.min(...batch.map((waiting) => waiting.deadline));
     await until(deadline, () => this.carryOut(batch));
     this.metrics.batchDuration.observe((performance.now() - startedAt) / 1000);
@@ -189,7 +191,7 @@ export class BatchQueue<J extends Job, Result> {
       { lockWait: 'wait' },
       {
         work: this.work,
-        isWorthDoing: (job) => this.isWorthDoing(waitingOf.get(job)!),
+        canStillRun: (job) => this.canStillRun(waitingOf.get(job)!),
         answer: (done, outcomes) => {
           answer(
             done.map((job) => waitingOf.get(job)!),
@@ -201,7 +203,7 @@ export class BatchQueue<J extends Job, Result> {
     );
   }
 
-  /** If the database lets nobody in, the next batches would only find out the same, one after the other. */
+  /** If the database accepts no connection, each following batch would fail the same way, one after the other. */
   private refuseAllIfAway(outcome: Outcome<Result> | undefined): void {
     if (outcome && 'error' in outcome && outcome.error instanceof CannotConnect) {
       const { error } = outcome;
@@ -213,8 +215,8 @@ export class BatchQueue<J extends Job, Result> {
 }
 
 /**
- * A few each time the event loop comes round: to write all these answers at once would keep the database waiting, which
- * has its next batch by now.
+ * Answers a few jobs in each turn of the event loop: writing all answers at once would delay the statements of the next
+ * batch.
  */
 function answer<J, Result>(batch: readonly Waiting<J, Result>[], outcomes: readonly Outcome<Result>[], from = 0): void {
   setImmediate(() => {

@@ -12,10 +12,10 @@ import type { Command, Model, Prepare } from './command';
 import { type AnswerOutcome, type CommandJob, CommandRunner } from './command-runner';
 import { inParts } from './in-parts';
 
-/** The HTTP request that a command is asked for in: one that may have a key, or only somebody who may hang up. */
+/** The HTTP request behind a command: with its idempotency key, or only with whether its caller has hung up. */
 export type Origin = IdempotentRequest | Pick<IdempotentRequest, 'isAbandoned'>;
 
-/** Makes the queues of commands of a process. */
+/** Creates the command queues of a process. */
 @Injectable()
 export class CommandQueues {
   constructor(
@@ -37,7 +37,7 @@ export class CommandQueues {
   }
 }
 
-/** Where requests to commands about the same kind of rows wait for the batch that carries them out. */
+/** Where commands on the same kind of rows wait for their batch. */
 export class CommandQueue<Needs, Snapshot> {
   constructor(
     private readonly queue: BatchQueue<CommandJob<Needs, Snapshot>, Answer<object>>,
@@ -46,8 +46,8 @@ export class CommandQueue<Needs, Snapshot> {
   ) {}
 
   /**
-   * Has a request wait for its batch. Not carried out if its caller has hung up before its turn.
-   * @throws Overloaded if too many wait, or if it has waited too long; what the command says of it
+   * Queues a request for the next batch. If its caller hangs up before its turn, it is dropped.
+   * @throws Overloaded if too many wait, or if it has waited too long; the errors of the command
    */
   submit<Request>(
     command: Command<Request, Needs, Snapshot>,
@@ -58,7 +58,7 @@ export class CommandQueue<Needs, Snapshot> {
     return this.queue.submit({ ...jobOf(command, request), cause, keyed, isAbandoned: from.isAbandoned });
   }
 
-  /** Carries out requests at once, past the queue, and says what became of each. */
+  /** Runs requests at once, without the queue, and returns the outcome of each. */
   async runNow<Request>(
     command: Command<Request, Needs, Snapshot>,
     requests: readonly Request[],
@@ -72,7 +72,7 @@ export class CommandQueue<Needs, Snapshot> {
       { lockWait },
       {
         work: (part, wait) => this.runner.run(part, wait),
-        isWorthDoing: () => true,
+        canStillRun: () => true,
         answer: (done, results) => done.forEach((job, index) => outcomes.set(job, results[index]!)),
       },
     );

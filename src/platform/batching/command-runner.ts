@@ -11,10 +11,10 @@ import type { Job } from './batch-queue';
 import type { Caused, Change, Decision, Model, Prepare } from './command';
 import { LookAgain, type Outcome } from './in-parts';
 
-/** How often prerequisites are fulfilled before a batch does without: there may be ever more of them. */
+/** How often prerequisites are fulfilled before a batch goes on without: new ones may keep coming. */
 const MAX_PREPARATIONS = 10;
 
-/** One request to a command, on its way through the queue. */
+/** One request to a command, as a job of the queue. */
 export interface CommandJob<Needs, Snapshot> extends Job {
   readonly needs: Needs;
   readonly prerequisites: (seen: Snapshot) => readonly string[];
@@ -26,22 +26,22 @@ export interface CommandJob<Needs, Snapshot> extends Job {
 
 export type AnswerOutcome = Outcome<Answer<object>>;
 
-/** What a transaction has locked, and what was decided on it so far. */
+/** What a transaction has locked, and the changes decided so far. */
 interface Session<Snapshot> {
   readonly locked: Snapshot;
   readonly changes: Caused<Change>[];
 }
 
-/** What was seen without locks, and which keys have been answered, by identity. */
+/** What was read without locks, and the stored answers of keys, by identity. */
 interface Look<Snapshot> {
   readonly seen: Snapshot;
   readonly answered: ReadonlyMap<string, StoredAnswer>;
 }
 
 /**
- * Carries out requests to commands, many in one transaction. First it looks, without a lock: a request that repeats what was
- * answered, or asks for what cannot be, is told so, and nothing is written. For the others it takes keys and locks, decides
- * one after the other in the order of their arrival, and writes all changes with COMMIT.
+ * Runs many commands in one transaction. First it reads without locks: a request that repeats an answered one, or that
+ * must be refused, is answered at once, and nothing is written. For the others it takes keys and locks, decides one
+ * after the other in the order of their arrival, and writes all changes with COMMIT.
  */
 export class CommandRunner<Needs, Snapshot> {
   constructor(
@@ -52,7 +52,7 @@ export class CommandRunner<Needs, Snapshot> {
     private readonly metrics: Metrics,
   ) {}
 
-  /** What became of each job. The error LookAgain says that its rows have changed meanwhile. */
+  /** Returns the outcome of each job. The error LookAgain means that its rows have changed meanwhile. */
   async run(jobs: readonly CommandJob<Needs, Snapshot>[], lockWait: LockWait): Promise<AnswerOutcome[]> {
     const { seen, answered } = await this.lookPrepared(jobs, lockWait);
     const outcomes = new Map<CommandJob<Needs, Snapshot>, AnswerOutcome>();
@@ -71,7 +71,7 @@ export class CommandRunner<Needs, Snapshot> {
     return jobs.map((job) => outcomes.get(job)!);
   }
 
-  /** Looks until the prerequisites of all that are still to be answered are fulfilled. */
+  /** Reads again until the prerequisites of all unanswered jobs are fulfilled. */
   private async lookPrepared(
     jobs: readonly CommandJob<Needs, Snapshot>[],
     lockWait: LockWait,
@@ -82,7 +82,7 @@ export class CommandRunner<Needs, Snapshot> {
       const prerequisites = new Set<string>();
       let first: CommandJob<Needs, Snapshot> | undefined;
       for (const job of jobs.filter((one) => !isAnswered(one))) {
-        // One that is refused has none.
+        // A refused request has none.
         refusalOf(() => {
           for (const prerequisite of job.prerequisites(look.seen)) {
             prerequisites.add(prerequisite);
@@ -103,7 +103,7 @@ export class CommandRunner<Needs, Snapshot> {
   private async look(jobs: readonly CommandJob<Needs, Snapshot>[]): Promise<Look<Snapshot>> {
     const needs = jobs.map((job) => job.needs);
     const [seen, answered] = await this.transactions.read((manager) =>
-      // The keys last: if one is not there yet, its first request had changed nothing when the rows were read.
+      // The keys are read last: if a key is missing, its first request had changed nothing when the rows were read.
       together([this.model.look(manager, needs), this.idempotency.recall(manager, jobs)]),
     );
     return { seen, answered };
@@ -147,7 +147,7 @@ export class CommandRunner<Needs, Snapshot> {
   }
 }
 
-/** What concerns one request and no other; anything else is thrown. */
+/** Catches an error that concerns only this request; any other is thrown. */
 function refusalOf(work: () => void): { error: DomainError | LookAgain } | undefined {
   try {
     work();

@@ -5,72 +5,72 @@ import type { Tx } from '../database/tx';
 import type { UnitOfWork } from '../database/unit-of-work';
 import type { Answer } from '../http/answer';
 
-/** What has happened, as plain data. The type says to what and what: `reservation.ended`. */
+/** Something that happened, as plain data. The type names the object and the event: `reservation.ended`. */
 export interface Change {
   readonly type: string;
 }
 
-/** A change, and who caused it in which request. */
+/** A change with its cause: who made it, in which request. */
 export type Caused<C extends Change> = C & { readonly cause: Cause };
 
-/** What becomes of a request: what it changes, and what its caller is answered. */
+/** The result of a request: its changes, and the answer to its caller. */
 export interface Decision {
   readonly changes: readonly Change[];
   readonly answer: Answer<object>;
 }
 
 /**
- * One kind of request that moves stock or orders. A plain object without state: `check` and `decide` are pure, and are given
- * everything that they need to know.
+ * One kind of request that changes stock or orders. A plain object without state: `check` and `decide` are pure and get
+ * everything they need as parameters.
  */
 export interface Command<Request, Needs, Snapshot> {
-  /** Requests that share a key are carried out in the order of their arrival, one batch at a time. */
+  /** Requests that share a key run in the order of their arrival, one batch at a time. */
   orderingKeys(request: Request): readonly string[];
-  /** Which rows the decision is made on. */
+  /** The rows that the decision depends on. */
   needs(request: Request): Needs;
   /**
-   * What must be done first, for this to be decided on what was seen; in words that the queue's `prepare` knows.
-   * @throws DomainError that `check` throws as well
+   * What must be done before this request can be decided, in the form that the queue's `prepare` takes.
+   * @throws DomainError as `check` does
    */
   prerequisites?(seen: Snapshot, request: Request): readonly string[];
   /**
-   * Refuses, without any lock, what can be refused already; nothing is written for it then.
-   * @throws DomainError that is true of this snapshot
+   * Refuses a request without any lock if possible; then nothing is written for it.
+   * @throws DomainError that holds for this snapshot
    */
   check(seen: Snapshot, request: Request): void;
   /**
-   * Decides under locks; leaves the snapshot as it is.
-   * @throws DomainError that refuses the request, LookAgain if rows have changed since they were seen
+   * Decides under locks; does not change the snapshot.
+   * @throws DomainError that refuses the request, LookAgain if rows have changed since they were read
    */
   decide(locked: Snapshot, request: Request): Decision;
 }
 
-/** What the runner of commands must be told of the rows that they are about. */
+/** How the command runner reads, locks and writes the rows of a kind of commands. */
 export interface Model<Needs, Snapshot> {
   /** Reads without locks. */
   look(manager: EntityManager, needs: readonly Needs[]): Promise<Snapshot>;
-  /** What was seen, for decisions that are to do without their prerequisites. */
+  /** The snapshot for decisions that are made without their prerequisites. */
   withoutPrerequisites(seen: Snapshot): Snapshot;
   /**
-   * Locks the rows that were seen, in the one order of locks, and only then reads the clock. All statements are sent at
-   * once.
+   * Locks the rows that were read, in the global order of locks, and only then reads the clock. All statements are sent
+   * at once.
    */
   lock(tx: Tx, seen: Snapshot, lockWait: LockWait): Promise<Snapshot>;
-  /** Whether all the rows that were seen for these needs are locked; some may be missing if locks were skipped. */
+  /** Whether all rows read for these needs are locked; some may be missing if locked rows were skipped. */
   isLocked(seen: Snapshot, locked: Snapshot, needs: Needs): boolean;
   /**
-   * Whether refusals, in their turn, were decided on all the rows that there are: some may have been made while this waited
-   * for the locks of others.
+   * Whether refusals were decided on all existing rows: some may have been inserted while this transaction waited for
+   * locks.
    */
   areFinal(tx: Tx, locked: Snapshot, refusals: readonly unknown[]): Promise<boolean>;
-  /** Lets the decisions that follow see a change. */
+  /** Applies a change to the snapshot, for the decisions that follow. */
   apply(locked: Snapshot, change: Change): void;
-  /** Queues the rows that the changes are. */
+  /** Queues the rows of the changes. */
   write(unit: UnitOfWork, changes: readonly Caused<Change>[]): void;
 }
 
 /**
- * Fulfils prerequisites; false if there was nothing to do or it could not be done, so that it is done without.
+ * Fulfils prerequisites; false if there was nothing to do or it could not be done: then decide without them.
  * @param requestId of the first request that has them
  */
 export type Prepare = (prerequisites: readonly string[], requestId: string) => Promise<boolean>;

@@ -2,20 +2,20 @@ import type { LockWait } from '../database/rows.locks';
 import { CannotConnect, DatabaseUnavailable, OutcomeUnknown, Overloaded, PoolExhausted } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 
-/** What no job is to blame for, and no smaller batch would be spared. */
+/** Failures that no single job causes, so that a smaller batch would fail too. */
 const FOR_ALL = [DatabaseUnavailable, OutcomeUnknown, PoolExhausted];
-/** How often a job is looked at: each time others may have changed the same rows before it had them locked. */
+/** How often a job may read its rows: each time, others may change them before it has locked them. */
 const MAX_LOOKS = 10;
 
-/** What became of one job: its answer, or an error that is its own and concerns no other. */
+/** The outcome of one job: its answer, or an error that concerns only this job. */
 export type Outcome<Result> = { readonly answer: Result } | { readonly error: unknown };
 
-/** Does the jobs in their order, all in one transaction, and says what became of each. */
+/** Runs the jobs in order, all in one transaction, and returns the outcome of each. */
 export type BatchWork<J, Result> = (jobs: readonly J[], lockWait: LockWait) => Promise<Outcome<Result>[]>;
 
-/** Rows have changed since they were looked at: for the job whose error it is, or for the whole batch if it is thrown. */
+/** Rows have changed since they were read: as an outcome it concerns one job, if thrown the whole batch. */
 export class LookAgain extends Error {
-  /** @param otherwise what it is told when it has looked ten times */
+  /** @param otherwise the error to answer after the tenth read */
   constructor(readonly otherwise: Error = new Overloaded()) {
     super();
   }
@@ -23,9 +23,9 @@ export class LookAgain extends Error {
 
 interface Batch<J, Result> {
   readonly work: BatchWork<J, Result>;
-  /** Asked before each try: a job may have waited too long by then. */
-  readonly isWorthDoing: (job: J) => boolean;
-  /** Called once for each job that was worth doing. */
+  /** Called before each try: a job may have waited too long by then. */
+  readonly canStillRun: (job: J) => boolean;
+  /** Called once for each job that was tried. */
   readonly answer: (jobs: readonly J[], outcomes: readonly Outcome<Result>[]) => void;
 }
 
@@ -35,15 +35,15 @@ interface Try {
 }
 
 /**
- * Does jobs together, and in parts where that fails: in halves, down to the job that is to blame, and without those that
- * are to look again. If a lock did not come in time, the halves skip what is locked. Never throws.
+ * Runs jobs in one transaction. If that fails, tries again in halves, down to the job that causes the failure. Jobs
+ * that must read again are run again together. If a lock wait timed out, the halves skip locked rows. Never throws.
  */
 export async function inParts<J, Result>(
   all: readonly J[],
   { lockWait, looks = 1 }: Try,
   batch: Batch<J, Result>,
 ): Promise<void> {
-  const jobs = all.filter((job) => batch.isWorthDoing(job));
+  const jobs = all.filter((job) => batch.canStillRun(job));
   if (jobs.length === 0) {
     return;
   }
@@ -87,7 +87,7 @@ async function inHalves<J, Result>(
   }
 }
 
-/** If it was only one connection that broke, there are others. */
+/** Tries once more on another connection if only this one broke. */
 async function workOrOnceMore<J, Result>(
   work: BatchWork<J, Result>,
   jobs: readonly J[],

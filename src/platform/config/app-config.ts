@@ -4,7 +4,7 @@ import { declarations, DEFAULT_CLEANUP_CRON, settings } from './settings';
 /** A setting that is missing or wrong. The message is one line that names the variable and the rule. */
 export class ConfigurationError extends Error {}
 
-/** An identity provider whose tokens count beside our own. */
+/** An identity provider whose tokens are accepted like our own. */
 export interface ExternalIssuer {
   readonly jwksUrl: string;
   readonly issuer: string;
@@ -28,7 +28,7 @@ export class AppConfig extends FieldsOfSettings {
 
 /**
  * Reads the settings; an empty value counts as unset.
- * @throws ConfigurationError naming the first variable that is wrong, and the rule it breaks
+ * @throws ConfigurationError with the first variable that is wrong, and the rule it breaks
  */
 export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   const fields = Object.keys(settings.shape) as (keyof Settings)[];
@@ -47,7 +47,7 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   return new AppConfig({ ...values, externalIssuer: externalIssuerOf({ authJwksUrl, authIssuer, authAudience }) });
 }
 
-/** What the sweep's @Cron is declared with: decorators are evaluated before any configuration object exists. */
+/** The schedule for the sweep's @Cron: decorators are evaluated before any configuration object exists. */
 export function cleanupCron(source: NodeJS.ProcessEnv = process.env): string {
   return source['CLEANUP_CRON'] || DEFAULT_CLEANUP_CRON;
 }

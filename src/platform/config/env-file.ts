@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { loadEnvFile } from 'node:process';
 
-// To be imported before anything else, because some decorators read settings. What the environment has set wins.
+// Import this before anything else, because some decorators read settings. Variables of the environment win.
 if (existsSync('.env')) {
   loadEnvFile('.env');
 }

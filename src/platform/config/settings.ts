@@ -2,7 +2,7 @@ import { isEmail } from 'class-validator';
 import { CronTime } from 'cron';
 import { z } from 'zod';
 
-/** What the documentation says about a setting, beside its default and the values that its schema takes. */
+/** The documentation of a setting, besides its default and its allowed values. */
 interface Declaration {
   readonly variable: string;
   readonly text: string;
@@ -19,7 +19,7 @@ const A_YEAR = 31_536_000;
 const MOST_REQUESTS = 10_000_000;
 
 /**
- * All settings, in the order of the documentation, by the names they have in AppConfig. Each rule is worded to follow the
+ * All settings, in the order of the documentation, by their names in AppConfig. Each rule is a phrase that follows the
  * name of the variable. After a change, `npm run settings` writes `.env.example` and the table in `docs/operations.md`.
  */
 export const settings = z.object({
@@ -176,7 +176,7 @@ export const settings = z.object({
   }),
 });
 
-/** Digits only: `Number` would take '', ' 3', '1e3' and '0x10' as well. */
+/** Digits only: `Number` would also accept '', ' 3', '1e3' and '0x10'. */
 function integer(fallback: number, { least, most }: { least: number; most: number }): z.ZodType<number> {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
@@ -202,7 +202,7 @@ function postgresUrl(): z.ZodType<string> {
     .refine((value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be a postgres:// address');
 }
 
-/** Plain HTTP would let anybody on the way hand out keys of their own. */
+/** Over plain HTTP, anybody on the network path could supply their own keys. */
 function isJwksUrl(value: string): boolean {
   if (!URL.canParse(value)) {
     return false;
@@ -212,7 +212,7 @@ function isJwksUrl(value: string): boolean {
   return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username + password === '';
 }
 
-/** Whether the next run and the one after it are a minute apart at most. An expression that never comes true is wrong. */
+/** Whether the next two runs are at most a minute apart. An expression that never matches is an error. */
 function isFrequent(schedule: string, context: z.RefinementCtx): boolean {
   try {
     const [next, afterwards] = new CronTime(schedule).sendAt(2);

@@ -3,13 +3,13 @@ import { ClsService, type ClsStore } from 'nestjs-cls';
 import { uuidv7 } from 'uuidv7';
 import { type Actor, actorName } from '../security/actor';
 
-/** What is held for the time of one request or one run of a job: nothing but these two. */
+/** The context of one request or one run of a job. It holds nothing else. */
 export interface ContextStore extends ClsStore {
   requestId: string;
   actor?: Actor;
 }
 
-/** What stands beside everything that is written down: who did it, and in which request. */
+/** Who made a change, in which request: every audit row and movement has it. */
 export interface Cause {
   /** `user:<uuid>` or `system:<job>`. */
   readonly actor: string;
@@ -20,12 +20,12 @@ export interface Cause {
 export class RequestContext {
   constructor(private readonly cls: ClsService<ContextStore>) {}
 
-  /** Runs `work`, and all that it awaits, with `store` as its context. */
+  /** Runs `work`, and everything that it awaits, with `store` as context. */
   run<T>(store: ContextStore, work: () => T): T {
     return this.cls.runWith(store, work);
   }
 
-  /** Runs a job as `system:<job>`: under the id of the request that caused it, or under one of its own. */
+  /** Runs a job as `system:<job>`, under the id of the request that caused it, or under a new one. */
   runAsSystem<T>(job: string, work: () => T, requestId = this.store?.requestId ?? uuidv7()): T {
     return this.cls.runWith({ requestId, actor: { kind: 'system', job } }, work);
   }
@@ -44,7 +44,7 @@ export class RequestContext {
     return actor && actorName(actor);
   }
 
-  /** The context as a cause, for those who write down what it did, or hand it on to where the context does not reach. */
+  /** The context as a cause: for audit rows and movements, or to pass on to code outside the context. */
   get cause(): Cause {
     const actor = this.actorName;
     if (actor === undefined) {

@@ -2,8 +2,8 @@ import { DataSource, type QueryRunner } from 'typeorm';
 import { typeormOptions } from './typeorm-options';
 
 /**
- * One connection for a program that moves much and has nobody waiting for it: without the time limits of requests, and
- * always the same, so that temporary tables and functions stay.
+ * One connection for a program that moves much data while nobody waits: without the time limits of requests, and always
+ * the same session, so that temporary tables and functions stay.
  */
 export class BulkSession {
   private underWay: Promise<unknown> = Promise.resolve();
@@ -19,12 +19,12 @@ export class BulkSession {
     return new BulkSession(dataSource, dataSource.createQueryRunner());
   }
 
-  /** What it gives is as with a transaction's manager: the rows. */
+  /** Returns the rows, like the `query` of a transaction's manager. */
   query<T = unknown>(sql: string, values?: unknown[]): Promise<T> {
     return this.runner.query(sql, values) as Promise<T>;
   }
 
-  /** Everything that `work` does, or nothing of it. */
+  /** Runs `work` in a transaction: all or nothing. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.isClosing) {
       throw new Error('The session is closed');
@@ -34,7 +34,7 @@ export class BulkSession {
     return running;
   }
 
-  /** Lets the transaction that is under way come to its end first. */
+  /** Waits for the running transaction to end first. */
   async close(): Promise<void> {
     this.isClosing = true;
     await this.underWay;
@@ -49,7 +49,7 @@ export class BulkSession {
       await this.runner.commitTransaction();
       return result;
     } catch (error) {
-      // A connection that is lost cannot roll back, and need not: the error that counts is the first.
+      // A lost connection cannot roll back and need not: the first error is the one to report.
       await this.runner.rollbackTransaction().catch(() => undefined);
       throw error;
     }

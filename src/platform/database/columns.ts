@@ -1,12 +1,12 @@
 import { Column, PrimaryColumn } from 'typeorm';
 
 /**
- * A moment, in whole milliseconds: a JavaScript Date has no more, and a list's cursor that lost the microseconds of
- * its row would skip or repeat others.
+ * A time in whole milliseconds, which is the precision of a JavaScript Date: a list's cursor that lost the microseconds
+ * of its row would skip or repeat others.
  */
 export const Moment = (): PropertyDecorator => Column({ type: 'timestamptz', precision: 3 });
 
-/** A moment that is now, by the database's clock, unless it is given. */
+/** A time that defaults to now, by the database's clock. */
 export const MomentNow = (): PropertyDecorator =>
   Column({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });
 
@@ -14,7 +14,7 @@ export const MomentNow = (): PropertyDecorator =>
 export const PrimaryMoment = (): PropertyDecorator =>
   PrimaryColumn({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' });
 
-/** The SQL condition that a column has one of these values. The values are words of our own code. */
+/** The SQL condition that a column has one of these values. The values are constants of our own code. */
 export function isOneOf(column: string, values: readonly string[]): string {
   return `${column} IN (${values.map((value) => `'${value}'`).join(', ')})`;
 }

@@ -1,19 +1,21 @@
 import { DatabaseError } from 'pg';
 import { QueryFailedError, QueryRunnerAlreadyReleasedError, QueryRunnerProviderAlreadyReleasedError } from 'typeorm';
 
-/** Deadlock and serialization failure: the same work in a new transaction may well succeed. */
+/** Deadlock and serialization failure: the same work may succeed in a new transaction. */
 const RETRYABLE = new Set(['40001', '40P01']);
 /** Lock timeout, statement timeout, disk, memory and connection limits. */
 const BUSY = new Set(['55P03', '57014', '53100', '53200', '53300', '53400']);
-/** The server goes down or comes up, or is a standby that cannot write. */
+/** The server is shutting down or starting up, or is a standby that cannot write. */
 const GONE = new Set(['57P01', '57P02', '57P03', '57P05', '25006']);
 const CONNECTION_CLASS = '08';
-/** Of that class; as an ERROR it is a statement of ours that was wrong, but PgBouncer says goodbye with it. */
+/**
+ * Also of class 08. As an ERROR it means that our statement was wrong; PgBouncer closes connections with it as FATAL.
+ */
 const PROTOCOL_VIOLATION = '08P01';
 const INTERNAL_ERROR = 'XX000';
 /**
- * The functions of Citus that report a connection to another node. When that breaks there is no SQLSTATE to hand on, so it
- * hands on XX000, which from anywhere else is a defect. Names of functions are neither translated nor reworded.
+ * The functions with which Citus reports a broken connection to another node. It has no SQLSTATE for that and sends
+ * XX000, which from anywhere else is a bug. Function names are neither translated nor reworded.
  */
 const OTHER_NODE_FAILURES = new Set(['ReportResultError', 'ReportConnectionError', 'MarkRemoteTransactionFailed']);
 const LOCK_TIMEOUT = '55P03';
@@ -21,9 +23,9 @@ const UNIQUE_VIOLATION = '23505';
 
 export type DatabaseFailure = 'retryable' | 'busy' | 'unavailable';
 
-/** What kind of failure of the database an error is; undefined if the database is well and the error is another's. */
+/** The kind of database failure that an error is; undefined if the database did not cause it. */
 export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
-  // The runner was released under us: its connection broke between two statements.
+  // The runner was released while in use: its connection broke between two statements.
   if (error instanceof QueryRunnerAlreadyReleasedError || error instanceof QueryRunnerProviderAlreadyReleasedError) {
     return 'unavailable';
   }
@@ -43,7 +45,7 @@ export function databaseFailureOf(error: unknown): DatabaseFailure | undefined {
   return isGone(error.driverError as DatabaseError) ? 'unavailable' : undefined;
 }
 
-/** Whether the server does not serve, or has lost its connection to us or to another behind it. */
+/** Whether the server is unavailable, or has lost its connection to us or to another node. */
 function isGone({ code = '', routine = '', severity }: DatabaseError): boolean {
   const isConnectionLost = code.startsWith(CONNECTION_CLASS) && (code !== PROTOCOL_VIOLATION || severity === 'FATAL');
   const isOtherNodeLost = code === INTERNAL_ERROR && OTHER_NODE_FAILURES.has(routine);

@@ -1,11 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** How long work may take that was given no deadline: a run of a job, or what a program does at its start. */
+/** The time limit for work without a deadline: a run of a job, or the start of a program. */
 export const LONGEST_WORK_MS = 15_000;
 
-/** What is carried out at the moment, as far as the database is concerned: for one request, or for a batch of them. */
+/** The current database work, of one request or of a batch of them. */
 interface Work {
-  /** When it must have ended, by the clock of `performance.now()`: its connection is taken from it then. */
+  /** When it must have ended, by `performance.now()`: its connection is cut then. */
   readonly deadline: number;
   readonly isInTransaction: boolean;
 }
@@ -17,12 +17,12 @@ export function until<T>(deadline: number, work: () => T): T {
   return current.run({ deadline, isInTransaction: false }, work);
 }
 
-/** As `until`, for the work of a transaction that is being opened. */
+/** Like `until`, for the work inside a transaction. */
 export function untilInTransaction<T>(deadline: number, work: () => T): T {
   return current.run({ deadline, isInTransaction: true }, work);
 }
 
-/** The deadline of what runs now. */
+/** The deadline of the current work. */
 export function currentDeadline(): number {
   return current.getStore()?.deadline ?? performance.now() + LONGEST_WORK_MS;
 }

@@ -3,8 +3,8 @@ import type { EntityManager } from 'typeorm';
 import { queryRows } from './fragments';
 
 /**
- * How many rows the planner expects of a statement. It knows only statistics and reads no rows, so it takes a millisecond
- * however many there are, and may be wrong by any factor where columns hang together.
+ * How many rows the planner expects from a statement. It uses only statistics and reads no rows, so it takes about a
+ * millisecond for any number of rows, and may be wrong by any factor if columns are correlated.
  * @see https://www.postgresql.org/docs/current/row-estimation-examples.html
  */
 export async function estimateRows(manager: EntityManager, statement: Sql): Promise<number> {

@@ -1,15 +1,15 @@
 import type { EntityManager, EntityTarget, ObjectLiteral } from 'typeorm';
 import { prepared } from './prepared';
 
-/** Rows of one table. Columns that the first row does not name get their defaults. */
+/** Rows of one table. Columns that the first row lacks get their defaults. */
 export type TableRows<Row extends ObjectLiteral = ObjectLiteral> = readonly [
   EntityTarget<Row>,
   readonly Partial<Row>[],
 ];
 
 /**
- * Inserts any number of rows into some tables in one statement, which has one parameter for each table however many
- * rows there are. A foreign key from one of these tables to another would hold: it is checked at the statement's end.
+ * Inserts any number of rows into several tables in one statement, with one parameter for each table. Foreign keys
+ * between these tables would work: they are checked at the end of the statement.
  */
 export async function insertRows(manager: EntityManager, ...tables: TableRows[]): Promise<void> {
   const full = tables.filter(([, rows]) => rows.length > 0);
@@ -24,11 +24,11 @@ export async function insertRows(manager: EntityManager, ...tables: TableRows[])
 
 interface Insert {
   readonly sql: string;
-  /** A row as the statement's parameter has it: a JSON array of these. */
+  /** Turns a row into an element of the JSON array that is the statement's parameter. */
   readonly toRecord: (row: ObjectLiteral) => ObjectLiteral;
 }
 
-/** The statement that inserts rows like the first one. @param rows its placeholder for them, such as `$1` */
+/** The statement that inserts rows with the columns of the first. @param rows the placeholder for them, such as `$1` */
 function insertOf(manager: EntityManager, entity: EntityTarget<ObjectLiteral>, first: object, rows: string): Insert {
   const { tableName, columns } = manager.connection.getMetadata(entity);
   const given = columns.filter(({ propertyName }) => propertyName in first);

@@ -8,25 +8,25 @@ import { Metrics } from '../metrics/metrics';
 import { until } from './deadline';
 import { TransactionRunner } from './transaction-runner';
 
-/** So many at a time in one process: most connections of the pool are for requests that take milliseconds. */
+/** How many run at a time in one process: most connections of the pool are for requests that take milliseconds. */
 const AT_ONCE = 2;
 const MOST_WAITING = 100;
-/** The whole of it, with the wait for its turn. */
+/** The time limit, including the wait for its turn. */
 const LONGEST_MS = 5 * 60_000;
 const PROGRESS_MS = 2_000;
-/** So long a server may take to end what it was told to, before the connection is cut. */
+/** How long the server may take to cancel a statement before the connection is cut. */
 const GRACE_MS = 2_000;
 
 export interface LongRead {
-  /** What it is called in the log. */
+  /** Its name in the log. */
   readonly name: string;
-  /** One statement, so that all that it reads is of one moment. */
+  /** A single statement, so that it reads one snapshot. */
   readonly sql: string;
   /** Aborted when nobody waits for it any more. */
   readonly signal: AbortSignal;
 }
 
-/** Statements that read all that there is, and take longer than those of other requests may. They block nobody. */
+/** Reads of whole tables, which may take longer than other statements. They block nobody. */
 @Injectable()
 export class LongReads {
   private readonly inTurn: LimitFunction;
@@ -36,16 +36,16 @@ export class LongReads {
     private readonly metrics: Metrics,
     { databasePoolSize }: AppConfig,
   ) {
-    // One connection must be left, if only to cancel them with.
+    // One connection must be left, if only to cancel them.
     this.inTurn = pLimit(Math.max(1, Math.min(AT_ONCE, databasePoolSize - 1)));
     metrics.watchQueue(() => this.inTurn.pendingCount);
   }
 
   /**
-   * Gives the rows of the statement. Two are under way at a time, the others wait in the order of their arrival. Logs
-   * every two seconds how long it has taken. When `signal` is aborted, the statement is cancelled in the database.
+   * Returns the rows of the statement. Two run at a time, the others wait in the order of their arrival. Logs every two
+   * seconds how long it has taken. When `signal` is aborted, the statement is cancelled in the database.
    * @throws Overloaded if a hundred wait already, if it was aborted, or if it takes more than five minutes;
-   *   DatabaseUnavailable
+   * DatabaseUnavailable
    */
   run<Row>(read: LongRead): Promise<Row[]> {
     if (this.inTurn.pendingCount >= MOST_WAITING) {
@@ -74,7 +74,7 @@ export class LongReads {
     }
   }
 
-  /** In a transaction, with whose end the longer limit ends. What it throws, `TransactionRunner.read` rolls back. */
+  /** Runs in a transaction, which limits the longer timeout to it. On an error, `TransactionRunner.read` rolls back. */
   private async query<Row>(manager: EntityManager, { sql, signal }: LongRead): Promise<Row[]> {
     await manager.queryRunner!.startTransaction();
     const [session] = await manager.query<{ pid: number }[]>(
@@ -94,8 +94,8 @@ export class LongReads {
   }
 
   /**
-   * Cancels the statement of that session when `signal` is aborted. What it gives is to be called before the session
-   * does anything else: a cancel that came late would meet the statement of whoever gets the connection next.
+   * Cancels the statement of that session when `signal` is aborted. Call the returned function before the session does
+   * anything else: a late cancel would hit the statement of whoever gets the connection next.
    */
   private cancelOnAbort(signal: AbortSignal, pid: number): () => Promise<unknown> {
     let isOver = false;

@@ -7,9 +7,9 @@ import { typeormOptions } from './typeorm-options';
 const MIGRATION_LOCK = 4_861_003;
 
 /**
- * Brings the schema of the database at `url` up to date. Processes that start at once take turns: the one advisory
- * lock of the project, held by a transaction of its own, so that it is freed when its process dies.
- * @param variable names the setting that the address is from
+ * Brings the schema of the database at `url` up to date. Processes that start at once take turns by an advisory lock. A
+ * separate transaction holds it, so that it is released if the process dies.
+ * @param variable the setting that the address comes from
  * @throws DatabaseUnreachable, WrongSessions
  */
 export async function migrate(url: string, variable = 'DATABASE_URL'): Promise<string[]> {

@@ -3,15 +3,15 @@ import { prepared } from './prepared';
 import type { Tx } from './tx';
 
 /**
- * Whether to wait for rows that another transaction has locked, or to do without them. `share` leaves to others what they
- * work on, as `skip` does, but waits for what everybody needs: the stock levels.
+ * Whether to wait for rows that another transaction has locked, or to skip them. `share` skips locked orders and
+ * reservations, as `skip` does, but waits for the stock levels, which everybody needs.
  */
 export type LockWait = 'wait' | 'share' | 'skip';
 
 /**
- * Locks rows until the transaction ends, in the order of their ids, so that two transactions which want the same rows queue
- * up instead of waiting for each other. What TypeORM calls `pessimistic_write`, spelled out so that it is sent at once,
- * before what is sent after it. For the `*.locks.ts` of the nouns, which say what may be locked and when.
+ * Locks rows until the transaction ends, in the order of their ids, so that two transactions which want the same rows
+ * queue up instead of waiting for each other. What TypeORM calls `pessimistic_write`, written as SQL so that it is sent
+ * at once, before any later statement. For the `*.locks.ts` of the nouns, which say what may be locked and when.
  */
 export function lockRows<Row extends { id: string }>(
   tx: Tx,

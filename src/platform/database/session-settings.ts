@@ -3,10 +3,10 @@ export type SessionSettings = Readonly<Record<string, string>>;
 
 /** How long a statement waits for a lock that another transaction holds. */
 const LOCK_WAIT_MS = 3_000;
-/** Of the time that a request has: so that the server can say that it was too long before the connection is cut. */
+/** The share of a request's time for a statement: the server should report the timeout before the connection is cut. */
 const STATEMENT_SHARE = 2 / 3;
 
-/** For migrations, and for programs that nobody waits for, whatever the role sets for the service. */
+/** For migrations and for programs that nobody waits for; overrides what the role sets for the service. */
 export const UNLIMITED: SessionSettings = {
   default_transaction_read_only: 'off',
   lock_timeout: '0',
@@ -15,16 +15,16 @@ export const UNLIMITED: SessionSettings = {
 };
 
 /**
- * For the service. The server ends a statement that takes too long; one that does not even do that is not waited for past
- * the deadline of a request. Outside of `TransactionRunner.run`, whose transactions say that they write, nothing can be
- * written or locked.
+ * For the service. The server ends a statement that takes too long; if it fails to, the connection is cut at the
+ * request's deadline. Nothing can be written or locked outside `TransactionRunner.run`, whose transactions are declared
+ * READ WRITE.
  */
 export function serviceSettings({ requestTimeoutMs }: { requestTimeoutMs: number }): SessionSettings {
   return {
     default_transaction_read_only: 'on',
     lock_timeout: String(LOCK_WAIT_MS),
     statement_timeout: String(Math.round(requestTimeoutMs * STATEMENT_SHARE)),
-    // A page of a list is read faster than its plan is compiled.
+    // Reading a page of a list takes less time than compiling its plan.
     jit: 'off',
   };
 }
@@ -49,7 +49,7 @@ const CURRENT = `
   SELECT name, setting, quote_ident(current_user) AS role, quote_ident(current_database()) AS database
   FROM pg_settings WHERE name = ANY($1) ORDER BY name`;
 
-/** Those that are not so in the session of `query`, which gives the rows of a statement. */
+/** The settings that differ in a session. @param query runs a statement in it and returns the rows */
 export async function wrongSettings(
   query: (sql: string, values: unknown[]) => Promise<Omit<WrongSetting, 'wanted'>[]>,
   wanted: SessionSettings,

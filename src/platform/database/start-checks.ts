@@ -5,16 +5,16 @@ import { serviceSettings, wrongSettings, type WrongSetting } from './session-set
 /** The database cannot be reached at start. The message is one line, without the password. */
 export class DatabaseUnreachable extends Error {}
 
-/** Sessions of the database are not what Holdfast relies on. The message is one line that says what to do. */
+/** Sessions lack settings that Holdfast relies on. The message is one line that says what to do. */
 export class WrongSessions extends Error {}
 
-/** What PgBouncer answers to a startup parameter that it does not know, among others. */
+/** PgBouncer's answer to an unknown startup parameter, among other things. */
 const PROTOCOL_VIOLATION = '08P01';
 const LONGEST_ANSWER_MS = 10_000;
 
 /**
- * Fails unless the sessions that the service is going to have at `url` are read-only by default and have its time limits:
- * a pooler may lose what is asked of it, and so does an address that has `options` of its own.
+ * Checks that sessions at `url` will be read-only by default and have the service's time limits: a pooler may drop
+ * these settings, and so does an address with its own `options`.
  * @throws DatabaseUnreachable, WrongSessions
  */
 export async function checkSessions(url: string, connections: ServiceConnections): Promise<void> {
@@ -46,7 +46,7 @@ export async function checkSessions(url: string, connections: ServiceConnections
   }
 }
 
-/** What a start that cannot connect says: the variable that names the address, and the reason. */
+/** The error of a start that cannot connect: with the variable of the address, and the reason. */
 export function unreachable(variable: string, url: string, error: Error & { code?: string }): DatabaseUnreachable {
   const { host, pathname } = new URL(url);
   const hint = error.code === PROTOCOL_VIOLATION ? '; if that is a pooler, see docs/pooler.md' : '';

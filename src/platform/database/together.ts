@@ -1,8 +1,8 @@
 type Results<Statements extends readonly unknown[]> = { -readonly [Key in keyof Statements]: Awaited<Statements[Key]> };
 
 /**
- * Waits for statements that were sent one after the other without waiting, which takes one round trip for all of them.
- * If one fails, those after it fail because of it: its error is the one to throw, and only when all have ended.
+ * Waits for pipelined statements, which take one round trip in all. If one fails, the later ones fail because of it: so
+ * it throws the first error, and only when all have ended.
  */
 export async function together<const Statements extends readonly unknown[]>(
   statements: Statements,

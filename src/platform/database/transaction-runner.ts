@@ -14,7 +14,7 @@ import { UnitOfWork } from './unit-of-work';
 const MAX_TRIES = 3;
 const LONGEST_PAUSE_MS = 50;
 
-/** The only place where a transaction is opened that writes. */
+/** The only place that opens transactions that write. */
 @Injectable()
 export class TransactionRunner {
   readonly connections: Connections;
@@ -27,11 +27,12 @@ export class TransactionRunner {
   }
 
   /**
-   * Runs `work` in one transaction: commits what it returns, rolls back what it throws. What its unit of work has queued
-   * is sent with COMMIT. After a deadlock or a serialization failure the whole work runs again in a new transaction, three
-   * times in all, so it must have no effect outside the database. At the deadline of the request its connection is cut.
+   * Runs `work` in one transaction: commits if it returns, rolls back if it throws. The writes that its unit of work
+   * has queued are flushed with COMMIT. After a deadlock or a serialization failure the whole work runs again in a new
+   * transaction, three times in all, so it must have no effect outside the database. At the deadline of the request its
+   * connection is cut.
    * @throws Overloaded if a lock, a statement or the pool timed out, DatabaseUnavailable if the connection is lost,
-   *   OutcomeUnknown if it is lost during COMMIT
+   * OutcomeUnknown if it is lost during COMMIT
    */
   async run<T>(work: (unit: UnitOfWork) => Promise<T>): Promise<T> {
     if (isInTransaction()) {
@@ -80,7 +81,7 @@ export class TransactionRunner {
     try {
       const { begun } = await begin(runner);
       result = await work(unit).catch(async (error: unknown) => {
-        // What is sent after a statement that has failed fails because of it.
+        // Statements sent after a failed one fail because of it.
         await begun;
         throw error;
       });
@@ -96,7 +97,7 @@ export class TransactionRunner {
   }
 }
 
-/** Sends the statements that begin a transaction; the first one of the work shares their round trip. */
+/** Sends the statements that begin a transaction; the first statement of the work shares their round trip. */
 async function begin(runner: QueryRunner): Promise<{ begun: Promise<unknown> }> {
   const start = runner.startTransaction();
   start.catch(() => undefined);
@@ -106,7 +107,7 @@ async function begin(runner: QueryRunner): Promise<{ begun: Promise<unknown> }> 
   return { begun };
 }
 
-/** What else keeps a server from letting us write: during recovery it refuses this with the SQLSTATE of a missing feature. */
+/** During recovery a server refuses READ WRITE with the SQLSTATE of a missing feature: that means a standby. */
 function orStandby(error: unknown): never {
   throw databaseFailureOf(error) ? error : new DatabaseIsStandby(error);
 }
@@ -118,24 +119,24 @@ async function commit(runner: QueryRunner, unit: UnitOfWork): Promise<void> {
     statement.catch((error: unknown) => (failed ??= { error }));
   });
   await sent();
-  // It may never have been sent, and then the server knows nothing of the failure.
+  // The statement may never have been sent; then the server does not know that it failed.
   if (failed) {
     throw failed.error;
   }
   const [statements, commit] = await Promise.allSettled([together(queued), runner.commitTransaction()]);
   const isSure = statements.status === 'rejected' && databaseFailureOf(statements.reason) !== 'unavailable';
   if (!isSure && commit.status === 'rejected' && databaseFailureOf(commit.reason) === 'unavailable') {
-    // The connection broke while COMMIT was under way: nobody can say here whether it took effect.
+    // The connection broke during COMMIT: it is unknown whether it took effect.
     throw new OutcomeUnknown(commit.reason);
   }
-  // What was refused before has ended the transaction, whatever is said to COMMIT then.
+  // If an earlier statement failed, the transaction is aborted, whatever COMMIT answers.
   const rejected = [statements, commit].find((one) => one.status === 'rejected');
   if (rejected) {
     throw rejected.reason;
   }
 }
 
-/** When every statement is on the wire that TypeORM was given, some promises away from the driver. */
+/** Resolves when TypeORM, which takes some promises, has passed every statement to the driver. */
 function sent(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
 }

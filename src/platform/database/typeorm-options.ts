@@ -4,12 +4,12 @@ import { type DataSource, DefaultNamingStrategy, type DataSourceOptions } from '
 import { directClient, serviceClient, type ServiceConnections } from './clients';
 
 export const APPLICATION_NAME = 'holdfast';
-/** How long a request waits for a connection of the pool before it is refused. */
+/** How long a request waits for a pool connection before it is refused. */
 export const LONGEST_POOL_WAIT_MS = 10_000;
-/** When the pool forgets who waits: later, so that whoever it refuses could not connect, and did not only wait. */
-const POOL_MEMORY_MS = LONGEST_POOL_WAIT_MS + 1_000;
+/** The pool's own timeout. It is longer, so that it only fires for a connection that could not be opened. */
+const POOL_TIMEOUT_MS = LONGEST_POOL_WAIT_MS + 1_000;
 
-/** Entities are camelCase, columns snake_case; a column says its name only where that rule does not give it. */
+/** Entities are camelCase, columns snake_case; a column declares its name only if this rule does not produce it. */
 class SnakeCaseNames extends DefaultNamingStrategy {
   override columnName(property: string, customName: string | undefined, prefixes: string[]): string {
     return [...prefixes, customName ?? property].map(toSnakeCase).join('_');
@@ -40,10 +40,10 @@ function optionsOf(url: string, poolSize: number, client: object): DataSourceOpt
     migrationsTableName: 'schema_migrations',
     namingStrategy: new SnakeCaseNames(),
     poolSize,
-    connectTimeoutMS: POOL_MEMORY_MS,
+    connectTimeoutMS: POOL_TIMEOUT_MS,
     installExtensions: false,
     logging: false,
-    // Statements that are sent without waiting for each other's results share a round trip.
+    // Statements sent without waiting for each other's results share a round trip.
     extra: { keepAlive: true, pipeline: true, ...client },
   };
 }
@@ -63,7 +63,7 @@ function poolOf(dataSource: DataSource): Pool {
   return (dataSource.driver as unknown as { master: Pool }).master;
 }
 
-/** What a column is called whose property is called so. */
+/** The column name of a property. */
 export function toSnakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -9,11 +9,11 @@ export interface Statement {
 }
 
 /**
- * A transaction, and what it has yet to write. What nobody reads inside the transaction is queued here, and sent when the
- * work is done, with COMMIT behind it in the same round trip.
+ * A transaction and its queued writes. Writes that nothing in the transaction reads are queued here, and flushed with
+ * COMMIT in one round trip when the work is done.
  */
 export class UnitOfWork {
-  /** Finds a row if and only if this transaction has committed: for who has lost the connection during COMMIT. */
+  /** A query that finds a row if and only if this transaction was committed, in case COMMIT loses its connection. */
   proof: Statement | undefined;
   private readonly statements: Statement[] = [];
   private readonly rows = new Map<EntityTarget<ObjectLiteral>, ObjectLiteral[]>();
@@ -26,25 +26,25 @@ export class UnitOfWork {
     this.statements.push({ sql, values });
   }
 
-  /** Queues rows. Those of one table are inserted together, whoever queued them, with the columns of the first. */
+  /** Queues rows. All rows of one table are inserted together, with the columns of the first. */
   insert<Row extends ObjectLiteral>(entity: EntityTarget<Row>, rows: readonly Partial<Row>[]): void {
     const queued = this.rows.get(entity) ?? [];
     this.rows.set(entity, queued);
     queued.push(...rows);
   }
 
-  /** Something outside the database that happens if this transaction commits, and only then: counting, mostly. */
+  /** An effect outside the database, mostly a counter, that runs only if this transaction commits. */
   afterCommit(effect: () => void): void {
     this.effects.push(effect);
   }
 
-  /** Sends what is queued, without waiting: first the changes of rows, in their order, then the new rows. */
+  /** Sends the queued writes without waiting: first the statements in order, then the new rows. */
   flush(): Promise<unknown>[] {
     const changes = this.statements.map(({ sql, values }) => this.tx.query(sql, values));
     return [...changes, insertRows(this.tx, ...this.rows)];
   }
 
-  /** For the runner of transactions, when COMMIT has succeeded. */
+  /** Called by the transaction runner when COMMIT has succeeded. */
   committed(): void {
     this.effects.forEach((effect) => effect());
   }

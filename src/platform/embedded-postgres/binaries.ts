@@ -4,12 +4,12 @@ import { type Account, EmbeddedPostgresError, type ToolResult, createFolder, run
 
 const PUBLIC_FOLDER = '/var/lib/holdfast';
 
-/** The folder with `initdb`, `postgres` and `pg_ctl`, proven to be executable by the account that will run them. */
+/** The folder with `initdb`, `postgres` and `pg_ctl`, tested to be executable by the account that will run them. */
 export async function findBinaries(account: Account | undefined): Promise<string> {
   const packageFolder = findPackage();
   const bin = join(packageFolder, 'native', 'bin');
   if (!(await runVersion(bin)).ok) {
-    // npm packages cannot hold symlinks; this makes them when it is installed, unless install scripts are off.
+    // npm packages cannot hold symlinks. The package's install script makes them, unless install scripts are off.
     await runTool(process.execPath, [join('scripts', 'hydrate-symlinks.js')], { cwd: packageFolder });
     assertRuns(bin, await runVersion(bin));
   }
@@ -48,7 +48,7 @@ function assertRuns(bin: string, result: ToolResult): void {
   }
 }
 
-/** For a root whose node_modules lie where nobody else may enter; opening those folders is not ours to decide. */
+/** For root, if only root may enter the folder of node_modules: we do not change the permissions of those folders. */
 async function copyToPublicFolder(packageFolder: string): Promise<string> {
   const { version } = JSON.parse(await readFile(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   const target = join(PUBLIC_FOLDER, `postgresql-${version}`);

@@ -6,7 +6,7 @@ import { type Account, EmbeddedPostgresError, createFolder, findServerAccount, r
 
 const SUPERUSER = 'holdfast';
 
-/** A PostgreSQL cluster on disk, and what it takes to run it. */
+/** A PostgreSQL cluster on disk, and what is needed to run it. */
 export interface Cluster {
   /** PGDATA. */
   readonly dir: string;
@@ -16,7 +16,7 @@ export interface Cluster {
   readonly account: Account | undefined;
 }
 
-/** Finds the cluster in `<dataDir>/database`, or makes one; of two processes at once both get the same. */
+/** Finds the cluster in `<dataDir>/database`, or creates one; two processes at once get the same one. */
 export async function openCluster(dataDir: string): Promise<Cluster> {
   await mkdir(dataDir, { recursive: true });
   const folder = join(await realpath(dataDir), 'database');
@@ -33,8 +33,8 @@ export async function openCluster(dataDir: string): Promise<Cluster> {
 }
 
 /**
- * What PostgreSQL is told as `-D`. An account without rights may be unable to pass the folders above the cluster, but
- * a working directory is entered while the child is still root, and stays usable for the server and its backends.
+ * The `-D` argument of PostgreSQL. An unprivileged account may have no access to the folders above the cluster. But the
+ * child enters its working directory while it is still root, and the server and its backends can keep using it.
  */
 export function dataDirectoryArgument(cluster: Pick<Cluster, 'dir' | 'account'>): string {
   return cluster.account ? '/proc/self/cwd' : cluster.dir;

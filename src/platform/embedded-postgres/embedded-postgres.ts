@@ -7,7 +7,7 @@ import { connectOrStart, type Settings, stopServer } from './server';
 export { EmbeddedPostgresError };
 
 const DATABASE = 'holdfast';
-/** A killed process can hold its lock a moment longer than it lives. */
+/** The lock of a killed process may be released a moment after its death. */
 const LOCK_TIMEOUT_MS = 2000;
 const RESTART_PAUSE_MS = 1000;
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -15,22 +15,24 @@ const LOCK_NOT_AVAILABLE = '55P03';
 export interface EmbeddedPostgres {
   /** `postgres://…` for the database `holdfast` on 127.0.0.1. */
   readonly url: string;
-  /** Stops the server and waits until it is gone, unless it is another process's. Close your own connections first. */
+  /**
+   * Stops the server and waits until it has ended, unless another process owns it. Close your own connections first.
+   */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
   dataDir: string;
-  /** Server settings, as in postgresql.conf; without effect on a server that runs already. */
+  /** Server settings, as in postgresql.conf; ignored by a server that is already running. */
   settings?: Settings;
-  /** Use the server of another process if one has it, for as long as that lets it run, instead of refusing to start. */
+  /** If another process owns the server, use it while it runs, instead of refusing to start. */
   mayShare?: boolean;
 }
 
 /**
- * Gives a PostgreSQL whose data live in `<dataDir>/database`: the one that a killed process has left running there, or
- * else a new one. As long as this process uses it, it is started again if it dies, and another process is refused.
- * Throws `EmbeddedPostgresError`.
+ * Starts a PostgreSQL with its data in `<dataDir>/database`, or takes over one that a killed process has left running.
+ * While this process uses it, it is restarted if it dies, and other processes are refused.
+ * @throws EmbeddedPostgresError
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { dataDir, settings = {}, mayShare = false } = options;
@@ -60,7 +62,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** The server as long as our connection has its lock: it is ours to start again and to stop. */
+/** The server while our connection holds its lock, which gives us the right to restart and stop it. */
 class OwnedServer {
   private isStopping = false;
   private restarting: Promise<void> = Promise.resolve();
@@ -97,7 +99,7 @@ class OwnedServer {
     });
   }
 
-  /** On the same port, where our pools look for it. As long as that fails it is tried again. */
+  /** Restarts on the same port, where our pools expect it, and tries again until that works. */
   private async restart(): Promise<void> {
     while (!this.isStopping) {
       try {
@@ -115,7 +117,7 @@ class OwnedServer {
   }
 }
 
-/** Takes the lock by which a process has the server, or tells which process has it. */
+/** Takes the lock that makes this process the owner of the server, or returns which process holds it. */
 async function findOtherOwner(client: Client): Promise<string | undefined> {
   try {
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SELECT pg_advisory_lock(1)`);

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Where programs and libraries are, and the time zone; and without the second line nothing starts on Windows. */
+/** Where programs and libraries are, and the time zone. The second line is required on Windows. */
 const INHERITED = new Set([
   ...['PATH', 'LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'TZ'],
   ...['SYSTEMROOT', 'COMSPEC', 'TEMP', 'TMP'],
 ]);
 
-/** What keeps the embedded database from starting or stopping, told to the person at the terminal. */
+/** Why the embedded database cannot start or stop, in words for the person at the terminal. */
 export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError';
 }
@@ -28,11 +28,11 @@ interface ToolOptions {
   cwd?: string;
   account?: Account | undefined;
   stdin?: number;
-  /** A file that gets the output, for a tool that leaves a process behind which goes on writing. */
+  /** A file for the output, for a tool that leaves a process running which keeps writing. */
   outputFile?: number;
 }
 
-/** PostgreSQL refuses to run as root, so root hands it to an account without rights; others run it themselves. */
+/** PostgreSQL refuses to run as root, so root runs it as an unprivileged account; other users run it themselves. */
 export async function findServerAccount(clusterDir: string): Promise<Account | undefined> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     return undefined;
@@ -51,8 +51,8 @@ function findAccount(passwd: string, name: string): Account | undefined {
 }
 
 /**
- * Runs a tool to its end; that it cannot be started at all is a result like any other. It has a session of its own, so
- * that a terminal's Ctrl-C does not reach it: we stop what we have started, in our order.
+ * Runs a tool to its end; a tool that cannot be started is an ordinary result too. It gets its own session, so that
+ * Ctrl-C in the terminal does not reach it: we stop our processes ourselves, in our order.
  */
 export function runTool(tool: string, args: string[], options: ToolOptions = {}): Promise<ToolResult> {
   return new Promise((resolve) => {
@@ -74,8 +74,8 @@ export function runTool(tool: string, args: string[], options: ToolOptions = {})
 }
 
 /**
- * What our children are handed of the environment, and nothing else: it holds our secrets, which an account without
- * rights could read in /proc, and PGDATA, PGPORT and the like, which are meant for somebody's other server.
+ * The only variables that child processes get. The rest of the environment holds our secrets, which the unprivileged
+ * account could read in /proc, and PGDATA, PGPORT and the like, which are meant for another server.
  */
 function serverEnvironment(): NodeJS.ProcessEnv {
   // Windows writes PATH as Path.
@@ -84,8 +84,8 @@ function serverEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Makes `target` with all that `fill` puts into it, or not at all: killed half way it leaves a draft that nobody uses.
- * `marker` is a file that tells a filled folder.
+ * Creates `target` with everything that `fill` puts into it, or not at all: if the process is killed, an unused draft
+ * remains. `marker` is a file that every complete folder has.
  */
 export async function createFolder(
   target: string,
@@ -99,7 +99,7 @@ export async function createFolder(
   try {
     await fill(draft);
     await rename(draft, target).catch((cause: unknown) => {
-      // Another process may have been faster, and its folder is as good.
+      // Another process may have been faster; then its folder is used.
       if (!existsSync(join(target, marker))) {
         throw new EmbeddedPostgresError(`${target} has no ${marker} and cannot be replaced.`, { cause });
       }
@@ -110,7 +110,7 @@ export async function createFolder(
   }
 }
 
-/** Without it a power cut could take back a rename after transactions in the folder were confirmed. */
+/** Without it a power cut could undo a rename after transactions in the folder were committed. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform !== 'win32') {
     const folder = await open(path);

@@ -9,14 +9,14 @@ export interface Server {
   readonly port: number;
 }
 
-/** The living server that holds the cluster's lock file, whoever started it; it may not accept connections yet. */
+/** The running server that holds the cluster's lock file, whoever started it; it may not accept connections yet. */
 export async function findServer(dir: string): Promise<Server | undefined> {
   const text = await readFile(lockFileOf(dir), 'utf8').catch(() => '');
   const [pid, , , port] = text.split('\n').map((line) => parseInt(line, 10));
   return pid && port && (await isServerOf(pid, dir)) ? { pid, port } : undefined;
 }
 
-/** Process ids are used again after a reboot, so a living process with the right id is not yet the server. */
+/** Process ids are reused after a reboot, so a live process with the right id need not be the server. */
 export async function isServerOf(pid: number, dir: string): Promise<boolean> {
   if (process.platform === 'linux') {
     return isWorkingIn(pid, dir);
@@ -30,9 +30,10 @@ export async function isServerOf(pid: number, dir: string): Promise<boolean> {
 }
 
 /**
- * To be called when no server was found. PostgreSQL does not start beside a file that names a living process, which
- * after a reboot can be a stranger, or a zombie, or nobody. Its shared memory keeps it from starting beside sessions of
- * a killed server. A fresh file is left alone: another process may be starting a server.
+ * Call this when no server was found. PostgreSQL does not start if its lock file names a live process, which after a
+ * reboot can be an unrelated process or a zombie. Removing the file is safe: PostgreSQL also checks its shared memory
+ * and does not start while sessions of a killed server remain. A fresh file is kept: another process may be starting a
+ * server.
  */
 export async function removeStaleLockFile(dir: string): Promise<void> {
   const file = await stat(lockFileOf(dir)).catch(() => undefined);
@@ -45,7 +46,7 @@ function lockFileOf(dir: string): string {
   return join(dir, 'postmaster.pid');
 }
 
-/** PostgreSQL works in its data directory; a zombie, which still has its id, works nowhere. */
+/** PostgreSQL's working directory is its data directory; a zombie, which still has its id, has none. */
 async function isWorkingIn(pid: number, dir: string): Promise<boolean> {
   const [cwd, cluster] = await Promise.all(
     [`/proc/${pid}/cwd`, dir].map((path) => stat(path, { bigint: true }).catch(() => undefined)),

@@ -12,7 +12,7 @@ import { findServer, removeStaleLockFile, type Server } from './lock-file';
 const START_SECONDS = 60;
 const STOP_SECONDS = 30;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** The port that was free is somebody else's, the sessions of a killed server still hold the cluster: that passes. */
+/** Some failures pass: another process took the free port, or sessions of a killed server still hold the cluster. */
 const MAX_TRIES = 6;
 const PAUSE_MS = 500;
 const LOG_BYTES = 4096;
@@ -20,13 +20,13 @@ const LOG_BYTES = 4096;
 /** Server settings, as in postgresql.conf. */
 export type Settings = Record<string, string>;
 
-/** A server that let us in, and the connection that proves it. */
+/** A server that accepts connections, with an open one. */
 export interface Connected {
   readonly server: Server;
   readonly client: Client;
 }
 
-/** Connects to the server that runs on the cluster, or starts one: on this port, or on a free one. */
+/** Connects to the server that runs on the cluster, or starts one on this port or on a free one. */
 export async function connectOrStart(cluster: Cluster, settings: Settings, port?: number): Promise<Connected> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -41,7 +41,7 @@ export async function connectOrStart(cluster: Cluster, settings: Settings, port?
   }
 }
 
-/** Open transactions are rolled back, what is committed is on disk; that none runs is fine. */
+/** Stops the server, if one runs. Open transactions are rolled back, committed ones are on disk. */
 export async function stopServer(cluster: Cluster): Promise<void> {
   if (!(await findServer(cluster.dir))) {
     return;
@@ -72,14 +72,14 @@ async function startServer(cluster: Cluster, settings: Settings, port?: number):
   }
 }
 
-/** pg_ctl gives the server a session of its own, and on Windows takes an administrator's rights from it. */
+/** pg_ctl gives the server its own session, and on Windows drops administrator rights. */
 function runPgCtl(cluster: Cluster, args: string[], outputFile?: number): Promise<ToolResult> {
   const { dir, account } = cluster;
   const all = ['-s', '-w', '-D', dataDirectoryArgument(cluster), ...args];
   return runTool(join(cluster.bin, 'pg_ctl'), all, { cwd: dir, account, outputFile });
 }
 
-/** In double quotes, which the shells of all platforms understand, and which no setting may contain. */
+/** In double quotes, which the shells of all platforms understand. No setting may contain one. */
 function serverOptions(settings: Settings, port: number): string {
   const ours = { listen_addresses: '127.0.0.1', port: String(port), unix_socket_directories: '' };
   return Object.entries({ ...settings, ...ours })
@@ -94,7 +94,7 @@ async function connect(cluster: Cluster, { port }: Server): Promise<Client> {
     application_name: `process ${process.pid}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
-  // A server that goes away must not end the process by an unheard 'error' event.
+  // If the server stops, an unhandled 'error' event must not end this process.
   client.on('error', () => undefined);
   await client.connect();
   return client;

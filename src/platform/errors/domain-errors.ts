@@ -1,14 +1,14 @@
 import type { ProblemCode } from './problem-catalogue';
 
-/** A failure that the contract knows: its code, and the members and headers that belong to it. */
+/** A failure defined by the API contract: its code, members and headers. */
 export abstract class DomainError extends Error {
   abstract readonly code: ProblemCode;
-  /** Stands beside `code` in the answer, so its names are those of the wire. */
+  /** Written beside `code` in the answer, so its names are snake_case. */
   readonly members: Readonly<Record<string, unknown>> = {};
   readonly headers: Readonly<Record<string, string>> = {};
 
   constructor(message?: string, options?: ErrorOptions) {
-    // It is answered, not searched for: to find out where it was thrown would be the dearest part of a refusal.
+    // It is answered, not debugged: capturing a stack trace would be the most expensive part of a refusal.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super(message, options);
@@ -21,7 +21,7 @@ export interface FieldError {
   message: string;
 }
 
-/** A body of thousands of wrong fields is not worth an answer of megabytes. */
+/** A body with thousands of wrong fields must not cause an answer of megabytes. */
 export const MAX_FIELD_ERRORS = 200;
 
 export class ValidationFailed extends DomainError {
@@ -108,9 +108,9 @@ export class InsufficientStock extends DomainError {
 export interface FullLevel {
   product_id: string;
   warehouse_id: string;
-  /** So many pieces should come back. */
+  /** How many pieces should be put back. */
   quantity: number;
-  /** There is room for so many. */
+  /** How many pieces fit. */
   room: number;
 }
 
@@ -209,7 +209,7 @@ export class Overloaded extends DomainError {
   }
 }
 
-/** Every connection of the pool was in use for too long: true for whoever asked, not for what was asked. */
+/** All pool connections were in use for too long. Every request is affected, not a particular one. */
 export class PoolExhausted extends Overloaded {}
 
 export class DatabaseUnavailable extends DomainError {
@@ -221,24 +221,24 @@ export class DatabaseUnavailable extends DomainError {
   }
 }
 
-/** A standby, or one that is being promoted: it answers, but nothing can be changed there, and what it knows may be old. */
+/** A standby, or one being promoted: it answers, but cannot change anything, and its data may be old. */
 export class DatabaseIsStandby extends DatabaseUnavailable {
   constructor(cause?: unknown) {
     super(cause, 'The database is a standby at the moment, which takes no changes');
   }
 }
 
-/** No connection could be opened, so nobody else would get one either. */
+/** No connection could be opened, so no other request would get one either. */
 export class CannotConnect extends DatabaseUnavailable {}
 
-/** Whether the token is good is not known, so a 401 would send away somebody who may be right. */
+/** It is unknown whether the token is valid, so a 401 could reject a valid one. */
 export class IssuerUnavailable extends DomainError {
   readonly code = 'issuer_unavailable';
   override readonly message = "The keys of the token's issuer cannot be fetched at the moment; nothing was changed";
   override readonly headers = { 'Retry-After': '5' };
 }
 
-/** The connection broke during COMMIT: a 503 would promise that nothing was changed, so this is a 500. */
+/** The connection broke during COMMIT. A 503 would promise that nothing was changed, so this is a 500. */
 export class OutcomeUnknown extends DomainError {
   readonly code = 'outcome_unknown';
 

@@ -1,7 +1,7 @@
 export interface Problem {
   readonly status: number;
   readonly title: string;
-  /** What it means and what the caller can do: the page behind the problem's `type`. */
+  /** What it means and what the caller can do: the text of the page at the problem's `type`. */
   readonly meaning: string;
   readonly remedy: string;
 }

@@ -13,7 +13,7 @@ import {
 } from './domain-errors';
 import { sendProblem } from './problem';
 
-/** What an error that nobody expected tells the caller; the rest stands in the log under the request id. */
+/** The answer to an unexpected error; the details are in the log under the request id. */
 class InternalError extends DomainError {
   readonly code = 'internal_error';
 
@@ -22,7 +22,7 @@ class InternalError extends DomainError {
   }
 }
 
-/** The one place where anything thrown becomes an answer. */
+/** The only place where errors become answers. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {
@@ -36,7 +36,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-/** What the caller is not told, the log is: under the request id that the caller has. */
+/** Logs what the answer leaves out, under the request id that the caller gets. */
 function logFault(error: DomainError, thrown: unknown, requestId: string): void {
   const { code, cause } = error;
   if (code === 'internal_error') {
@@ -49,7 +49,9 @@ function logFault(error: DomainError, thrown: unknown, requestId: string): void 
   }
 }
 
-/** Fastify's and Nest's own errors by their codes, a database that is away or busy, and everything else as internal. */
+/**
+ * Maps Fastify's and Nest's errors by their codes, database failures by their kind, and everything else to internal.
+ */
 export function toDomainError(thrown: unknown): DomainError {
   if (thrown instanceof DomainError) {
     return thrown;
@@ -61,14 +63,14 @@ export function toDomainError(thrown: unknown): DomainError {
   return frameworkError(thrown) ?? new InternalError();
 }
 
-/** Nest wraps Fastify's errors and keeps their status, which is enough: each stands for one failure of the contract. */
+/** Nest wraps Fastify's errors but keeps their status, and each status corresponds to one failure of the contract. */
 function frameworkError(thrown: unknown): DomainError | undefined {
   const { statusCode } = Object(thrown) as { statusCode?: number };
   const status = thrown instanceof HttpException ? Number(thrown.getStatus()) : statusCode;
   switch (status) {
     case 400:
       return new MalformedJson('The body could not be read to its end');
-    // A path that tries to leave the folder of static files.
+    // A path that tries to escape the folder of static files.
     case 403:
     case 404:
     case 414:

@@ -6,7 +6,7 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** The code of the problem that is answered; undefined for a success. */
+    /** The code of the answered problem; undefined for a success. */
     problemCode?: ProblemCode;
   }
 }
@@ -24,7 +24,7 @@ export interface ProblemBody {
   request_id: string;
 }
 
-/** The body of a failure as RFC 9457 has it, with the members of the contract. */
+/** The RFC 9457 body of a failure, with the members of the contract. */
 export function problemBody(error: DomainError, requestId: string, path: string): ProblemBody {
   const { status, title } = PROBLEMS[error.code];
   return {
@@ -52,8 +52,8 @@ export function sendProblem(reply: FastifyReply, error: DomainError): void {
 }
 
 /**
- * As the router sees it: without the server that a request meant for a proxy names, and up to a `#` too, which some
- * client may not have cut off.
+ * The path as the router sees it: without scheme and authority, as in a request meant for a proxy, and without a
+ * fragment, which a client may have failed to remove.
  */
 function pathOf(target: string): string {
   const [path] = target.replace(SERVER, '').split(/[?#]/, 1);

@@ -4,11 +4,11 @@ import { Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { DatabaseIsStandby, DatabaseUnavailable } from '../errors/domain-errors';
 
-const PATIENCE_MS = 1500;
+const TIMEOUT_MS = 1500;
 
 /**
- * Asks the database on a connection of its own: a pool that is in use to the last connection is busy, not unreachable,
- * and taking a busy process out of service would make the others busier.
+ * Checks the database on its own connection: if the pool is exhausted, the process is busy, not without a database, and
+ * taking a busy process out of service would make the others busier.
  */
 @Injectable()
 export class DatabaseProbe implements OnApplicationShutdown {
@@ -19,15 +19,15 @@ export class DatabaseProbe implements OnApplicationShutdown {
       connectionString: (options as { url: string }).url,
       application_name: 'holdfast-probe',
       max: 1,
-      connectionTimeoutMillis: PATIENCE_MS,
-      query_timeout: PATIENCE_MS,
+      connectionTimeoutMillis: TIMEOUT_MS,
+      query_timeout: TIMEOUT_MS,
     });
-    // A server that goes away is told by the next ask, not by an unheard 'error' event.
+    // If the server stops, the next check reports it; an unhandled 'error' event would end the process.
     this.pool.on('error', () => undefined);
   }
 
   /**
-   * Reads from a table too, which may be on another node than the one that answers.
+   * Also reads from a table, which may be on another node than the one that answers.
    * @throws DatabaseUnavailable if there is no answer in 1.5 s; DatabaseIsStandby
    */
   async ask(): Promise<void> {

@@ -1,7 +1,7 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { MomentNow } from '../database/columns';
 
-/** One operation that a caller may repeat: what was asked, and what was answered. */
+/** A request that its caller may repeat, and its answer. */
 @Entity('idempotency_keys')
 @Index('idempotency_keys_created_at', ['createdAt'])
 export class IdempotencyKey {
@@ -25,7 +25,7 @@ export class IdempotencyKey {
   @Column('smallint', { nullable: true })
   status!: number | null;
 
-  /** `json`, not `jsonb`: it gives the first answer back to the letter. */
+  /** `json`, not `jsonb`: it keeps the first answer exactly as it was. */
   @Column('json', { nullable: true })
   body!: unknown;
 

@@ -13,30 +13,30 @@ import type { IdempotentRequest } from './idempotent-request';
 
 export const RETENTION = "interval '24 hours'";
 
-/** A request that has a key. */
+/** A request with an idempotency key. */
 export interface KeyedRequest {
   /** Equal for two requests with one key of one caller, method and path, and for no others. */
   readonly identity: string;
-  /** Equal for two requests that ask the same. */
+  /** Equal for two requests with the same content. */
   readonly fingerprint: string;
-  /** The same under the secret before the present one, while that is still known. */
+  /** The fingerprint with the previous secret, if it is set. */
   readonly previousFingerprint?: string;
   readonly caller: string;
   readonly method: string;
   readonly path: string;
   readonly key: string;
-  /** The status that its success has. */
+  /** The HTTP status of a success. */
   readonly status: number;
 }
 
-/** One of many requests that share a transaction. */
+/** One of the requests that share a transaction. */
 export interface MaybeKeyed {
   readonly keyed: KeyedRequest | undefined;
 }
 
 type Identity = Pick<IdempotencyKey, 'caller' | 'method' | 'path' | 'key'>;
 
-/** What the first request with a key was answered. */
+/** The answer to the first request with a key. */
 export type StoredAnswer = Pick<IdempotencyKey, 'fingerprint' | 'body' | 'location'>;
 
 const ASKED = 'json_populate_recordset(NULL::idempotency_keys, $1)';
@@ -44,9 +44,9 @@ const IS_ASKED =
   '(held.caller, held.method, held.path, held.key) = (asked.caller, asked.method, asked.path, asked.key)';
 
 /**
- * Takes keys, or takes them over when their 24 hours are past. While another transaction holds one uncommitted this
- * waits; if that one rolls back the key is ours, if it commits there is no row and its answer can be read. In the order
- * of the keys, so that two transactions which want the same ones queue up.
+ * Claims keys, including those older than 24 hours. If another transaction has claimed a key but not yet committed,
+ * this waits: if the other rolls back, the key is ours; if it commits, no row is returned and its answer can be read.
+ * In the order of the keys, so that two transactions with the same keys do not deadlock.
  */
 const CLAIM = `
   INSERT INTO idempotency_keys AS held (caller, method, path, key, fingerprint)
@@ -68,7 +68,7 @@ const STORE = `
 
 const RELEASE = `DELETE FROM idempotency_keys AS held USING ${ASKED} AS asked WHERE ${IS_ASKED}`;
 
-/** The table of idempotency keys: each method is one statement for any number of requests. */
+/** The table of idempotency keys. Each method is one statement for any number of requests. */
 @Injectable()
 export class IdempotencyKeys {
   constructor(private readonly secrets: Secrets) {}
@@ -91,13 +91,13 @@ export class IdempotencyKeys {
     return new Map(rows.map((row) => [identityOf(row), row]));
   }
 
-  /** The identities of those whose key is now taken until `tx` ends; the others have been answered meanwhile. */
+  /** The identities of the keys that `tx` now holds until it ends; the others have been answered meanwhile. */
   async claim(tx: Tx, requests: readonly KeyedRequest[]): Promise<Set<string>> {
     return new Set((await send<Identity>(tx, CLAIM, requests)).map(identityOf));
   }
 
-  /** Queues what becomes of claimed keys: those with an answer keep it, the others are given back. */
-  settle(unit: UnitOfWork, claimed: readonly KeyedRequest[], answers: ReadonlyMap<string, StoredAnswer>): void {
+  /** Queues the writes to claimed keys: stores the answers, and releases the keys without one. */
+  storeAnswers(unit: UnitOfWork, claimed: readonly KeyedRequest[], answers: ReadonlyMap<string, StoredAnswer>): void {
     const kept = claimed.flatMap((key) => (answers.has(key.identity) ? { ...key, ...answers.get(key.identity) } : []));
     const unused = claimed.filter(({ identity }) => !answers.has(identity));
     if (kept.length > 0) {
@@ -109,19 +109,19 @@ export class IdempotencyKeys {
   }
 }
 
-/** The keys of all that have one, each once. */
+/** The distinct keys of these requests. */
 export function keysOf(requests: readonly MaybeKeyed[]): KeyedRequest[] {
   return [...new Map(requests.flatMap(({ keyed }) => (keyed ? [[keyed.identity, keyed]] : []))).values()];
 }
 
-/** Keyed, because a body may hold a password; canonical, because the order of its fields means nothing. */
+/** An HMAC, because a body may hold a password; of canonical JSON, because the order of fields does not matter. */
 function fingerprintOf(body: unknown, key: Buffer): string {
   return createHmac('sha256', key)
     .update(stringify(body) ?? '')
     .digest('base64url');
 }
 
-/** The first answer again, or an IdempotencyKeyReused if another body was asked for then. */
+/** The first answer again, or IdempotencyKeyReused if the first request had another body. */
 export function replayed(request: KeyedRequest, first: StoredAnswer): Outcome<Answer<object>> {
   if (![request.fingerprint, request.previousFingerprint].includes(first.fingerprint)) {
     return { error: new IdempotencyKeyReused() };
@@ -131,7 +131,7 @@ export function replayed(request: KeyedRequest, first: StoredAnswer): Outcome<An
   return { answer: new Answer(first.body as object, extras) };
 }
 
-/** What a request with this key will be answered when it is repeated. */
+/** The answer to store for repeated requests with this key. */
 export function asStored({ fingerprint }: KeyedRequest, { data, extras }: Answer<object>): StoredAnswer {
   return { fingerprint, body: data, location: extras.location ?? null };
 }

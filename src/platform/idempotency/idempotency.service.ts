@@ -27,10 +27,10 @@ const PURGE_BATCH = 1000;
 /** Errors after which it is still not known whether a lost COMMIT took effect. */
 const STILL_UNKNOWN = [OutcomeUnknown, DatabaseUnavailable, Overloaded, IdempotencyInProgress];
 
-/** For a transaction that skips locked rows: what cannot be skipped is not waited for either. */
+/** For a transaction that skips locked rows: it should not wait for locks that it cannot skip either. */
 const SHORT_LOCK_TIMEOUT = `SET LOCAL lock_timeout = '100ms'`;
 
-/** `statement_timestamp()`, because an index cannot serve a condition with the clock itself. */
+/** `statement_timestamp()`, because an index cannot serve a condition with `clock_timestamp()`. */
 const PURGE = `
   DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - ${RETENTION}
@@ -38,13 +38,13 @@ const PURGE = `
 
 type AnswerOutcome = Outcome<Answer<object>>;
 
-/** What is done in one transaction for many requests. */
+/** The work of one transaction for many requests. */
 interface SharedWork<Request, Session> {
-  /** Takes all locks, without which nothing is decided. Sent with the claim of the keys, in one round trip. */
+  /** Takes all locks before anything is decided. Sent in one round trip with the claim of the keys. */
   begin(unit: UnitOfWork, lockWait: LockWait): Promise<Session>;
-  /** Carries out one request. What it throws fails the whole transaction. */
+  /** Handles one request. If it throws, the whole transaction fails. */
   carryOut(session: Session, request: Request): AnswerOutcome | Promise<AnswerOutcome>;
-  /** Queues what was decided. @throws LookAgain if it was decided on rows that have changed, for all of the requests */
+  /** Queues the writes. @throws LookAgain, for all requests, if rows have changed since they were read */
   end(unit: UnitOfWork, session: Session, outcomes: readonly AnswerOutcome[]): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ export class IdempotencyService {
     private readonly keys: IdempotencyKeys,
   ) {}
 
-  /** What makes a request's key its own; undefined if it has none. */
+  /** The request's key with its scope and fingerprint; undefined if it has none. */
   keyed(request: IdempotentRequest): KeyedRequest | undefined {
     return this.keys.keyed(request);
   }
@@ -81,8 +81,8 @@ export class IdempotencyService {
 
   /**
    * Runs `work` in a transaction, once for each key: the key is its first statement and the answer its last, so both
-   * stand or fall with the work. A repeated request gets the first answer. What fails leaves no key behind. If the
-   * connection is lost during COMMIT, the key tells what became of it.
+   * are committed or rolled back with the work. A repeated request gets the first answer. A failure leaves no key
+   * behind. If the connection is lost during COMMIT, the key shows whether it took effect.
    * @throws IdempotencyInProgress, IdempotencyKeyReused, and what `TransactionRunner.run` and `work` throw
    */
   async run<T extends object>(
@@ -105,9 +105,9 @@ export class IdempotencyService {
   }
 
   /**
-   * As `run`, for many requests in one transaction; equal keys are decided here, the first request that succeeds is the
-   * first. If the connection is lost during COMMIT, the work is begun once more: when it has its locks, whoever held them
-   * has ended, and the proof of the first transaction is there, or nothing of it.
+   * Like `run`, for many requests in one transaction. Of requests with equal keys, the first that succeeds keeps the
+   * key. If the connection is lost during COMMIT, the work is run once more: when it has its locks, the first
+   * transaction has ended, and its proof shows whether it was committed.
    */
   async runAll<Request extends MaybeKeyed, Session>(
     requests: readonly Request[],
@@ -135,7 +135,7 @@ export class IdempotencyService {
     }
   }
 
-  /** Drops keys older than 24 hours, some at a time; every process does, and none waits for another. */
+  /** Deletes keys older than 24 hours in batches; every process does so, and none waits for another. */
   @Cron(CronExpression.EVERY_10_MINUTES, { waitForCompletion: true })
   async purge(): Promise<void> {
     await this.context.runAsSystem('idempotency-purge', async () => {
@@ -173,11 +173,11 @@ export class IdempotencyService {
     }
     await work.end(unit, session, outcomes);
     const isMine = ({ identity }: KeyedRequest): boolean => claimed.has(identity);
-    this.keys.settle(unit, keyed.filter(isMine), made);
+    this.keys.storeAnswers(unit, keyed.filter(isMine), made);
     return outcomes;
   }
 
-  /** Takes the keys, and then all locks, in one round trip. A lone request is told if its key is in use. */
+  /** Claims the keys, then takes all locks, in one round trip. A lone request fails with 409 if its key is in use. */
   private async begin<Request extends MaybeKeyed, Session>(
     unit: UnitOfWork,
     keyed: readonly KeyedRequest[],
@@ -202,13 +202,13 @@ interface Answered {
   readonly claimed: ReadonlySet<string>;
 }
 
-/** What a request is answered whose key another one had before; undefined if it is to be carried out. */
+/** The answer to a request whose key was used before; undefined if the request must run. */
 function repeated(key: KeyedRequest, { answered, made, claimed }: Answered): AnswerOutcome | undefined {
   const first = answered.get(key.identity) ?? made.get(key.identity);
   if (first) {
     return replayed(key, first);
   }
-  // The first request with the key has failed since we waited for it, and left no answer.
+  // We waited for the first request with the key, and it failed without an answer.
   return claimed.has(key.identity) ? undefined : { error: new LookAgain(new IdempotencyInProgress()) };
 }
 
@@ -216,7 +216,7 @@ async function hasCommitted({ tx }: UnitOfWork, { sql, values }: Statement): Pro
   return (await tx.query<unknown[]>(sql, values)).length > 0;
 }
 
-/** For `.catch()` of a claim: the first request with the key has not ended in the time that a lock is waited for. */
+/** For `.catch()` of a claim: the first request with the key did not end within the lock timeout. */
 function orInProgress(error: unknown): never {
   throw isLockTimeout(error) ? new IdempotencyInProgress() : error;
 }

@@ -5,9 +5,9 @@ import { inOneSpelling } from '../http/params';
 
 const VISIBLE_ASCII = /^[!-~]{1,255}$/;
 
-/** The identity of one operation: who asks for what, under which key. */
+/** What identifies a request: caller, route and key. */
 export interface IdempotentRequest {
-  /** Undefined if the caller gave none: the request is then carried out each time. */
+  /** Undefined if the caller gave none: then the request runs each time. */
   readonly key: string | undefined;
   /** The user's id or, without a token, `address:` and the network that the request came from. */
   readonly caller: string;
@@ -15,7 +15,7 @@ export interface IdempotentRequest {
   /** The route with its parameters filled in: the same, however the caller spelled the path. */
   readonly path: string;
   readonly body: unknown;
-  /** The status that a success of this route has. */
+  /** The HTTP status of a success of this route. */
   readonly status: number;
   /** Whether the caller has hung up, so that nobody will read the answer. */
   readonly isAbandoned: () => boolean;

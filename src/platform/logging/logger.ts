@@ -19,7 +19,7 @@ const NOTHING = {};
  * What is logged of an error. Never all of it: TypeORM gives a failed statement its parameters and PostgreSQL a refused
  * row in full, password hash, email and answer included.
  */
-const TOLD_OF_ERRORS = ['type', 'message', 'stack', 'code', 'query', 'table', 'constraint', 'severity'];
+const LOGGED_ERROR_FIELDS = ['type', 'message', 'stack', 'code', 'query', 'table', 'constraint', 'severity'];
 
 /** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
 export const log = pino(
@@ -74,5 +74,5 @@ function describeError(error: unknown): unknown {
   if (typeof all !== 'object' || all === null) {
     return all;
   }
-  return Object.fromEntries(Object.entries(all).filter(([name]) => TOLD_OF_ERRORS.includes(name)));
+  return Object.fromEntries(Object.entries(all).filter(([name]) => LOGGED_ERROR_FIELDS.includes(name)));
 }
