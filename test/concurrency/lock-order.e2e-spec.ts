@@ -19,13 +19,13 @@ import { startTestApp, type TestApp } from '../support/test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
 
-interface Shelf {
+interface Level {
   product: Product;
   warehouseId: string;
 }
 
 /** Two levels in the order of the locks: ids grow. */
-async function twoShelves(test: TestApp, pieces = 1000): Promise<[Shelf, Shelf]> {
+async function twoLevels(test: TestApp, pieces = 1000): Promise<[Level, Level]> {
   const first = await aProduct(test, { initial_stock: pieces });
   const second = await aProduct(test, { initial_stock: pieces });
   return [
@@ -34,14 +34,14 @@ async function twoShelves(test: TestApp, pieces = 1000): Promise<[Shelf, Shelf]>
   ];
 }
 
-const basket = (...shelves: Shelf[]): object => ({
-  items: shelves.map(({ product }) => ({ product_id: product.id, quantity: 1 })),
+const basket = (...levels: Level[]): object => ({
+  items: levels.map(({ product }) => ({ product_id: product.id, quantity: 1 })),
 });
 
-const reserveBasket = async (buyer: Api, ...shelves: Shelf[]): Promise<Reservation> =>
-  dataOf(await buyer.post('/api/reservations', basket(...shelves)));
-const orderBasket = async (buyer: Api, ...shelves: Shelf[]): Promise<Order> =>
-  dataOf(await buyer.post('/api/orders', basket(...shelves)));
+const reserveBasket = async (buyer: Api, ...levels: Level[]): Promise<Reservation> =>
+  dataOf(await buyer.post('/api/reservations', basket(...levels)));
+const orderBasket = async (buyer: Api, ...levels: Level[]): Promise<Order> =>
+  dataOf(await buyer.post('/api/orders', basket(...levels)));
 
 const transfer = ({ admin }: TestApp, product: Product, from: string, to: string): Promise<Reply> =>
   admin.post('/api/stock-transfers', {
@@ -56,14 +56,14 @@ describe('Baskets that cross each other', () => {
   let database: TestDatabase;
   let test: TestApp;
   let twin: TestApp;
-  let products: [Shelf, Shelf];
+  let products: [Level, Level];
   beforeAll(async () => {
     database = await createDatabase();
   });
   beforeEach(async () => {
     test = await startTestApp({ DATABASE_POOL_SIZE: '20' }, database);
     twin = await startTestApp({}, database);
-    products = await twoShelves(test);
+    products = await twoLevels(test);
   });
   afterEach(async () => {
     await expectReconciled(test);
@@ -143,8 +143,8 @@ describe('Baskets that cross each other', () => {
   });
 
   it('are all served when buyers expire the overdue orders of both products at once', async () => {
-    const [one, other] = await twoShelves(test, 10);
-    const crossed = (index: number): [Shelf, Shelf] => (index % 2 ? [one, other] : [other, one]);
+    const [one, other] = await twoLevels(test, 10);
+    const crossed = (index: number): [Level, Level] => (index % 2 ? [one, other] : [other, one]);
     const overdue = await storm(10, (index) => orderBasket(test.aUser(), ...crossed(index)));
     for (const { reservation_id: id } of overdue) {
       await letTimePass(test, id);
@@ -159,7 +159,7 @@ describe('Baskets that cross each other', () => {
   });
 });
 
-type Step = (test: TestApp, first: Shelf, second: Shelf) => Promise<() => Promise<unknown>>;
+type Step = (test: TestApp, first: Level, second: Level) => Promise<() => Promise<unknown>>;
 
 /** Each prepares what it needs, and gives what will want both levels. */
 const STEPS: Record<string, Step> = {
@@ -220,7 +220,7 @@ const FREE_OF_EFFECT: Record<string, string> = {
   reservations: 'status = status',
 };
 
-const keyOf = ({ product, warehouseId }: Shelf): string =>
+const keyOf = ({ product, warehouseId }: Level): string =>
   `product_id = '${product.id}' AND warehouse_id = '${warehouseId}'`;
 
 describe('The order of locks', () => {
@@ -248,14 +248,14 @@ describe('The order of locks', () => {
   }
 
   it.each(Object.entries(STEPS))('lets %s wait for the first level without holding the second', async (_, prepare) => {
-    const [first, second] = await twoShelves(test);
+    const [first, second] = await twoLevels(test);
     await expectSecondFree(await prepare(test, first, second), 'stock_levels', [keyOf(first), keyOf(second)]);
   });
 
   it.each(['there', 'back'])(
     'lets a transfer %s wait for the first warehouse without holding the second',
     async (direction) => {
-      const [{ product }] = await twoShelves(test);
+      const [{ product }] = await twoLevels(test);
       const { id: away } = await aWarehouse(test);
       dataOf(await transfer(test, product, MAIN, away));
       const [from, to] = direction === 'there' ? [MAIN, away] : [away, MAIN];

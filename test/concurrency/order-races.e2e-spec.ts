@@ -144,10 +144,10 @@ describe('Races for one order', () => {
       const scene = await aScene();
       const ahead = (): Promise<Reply> => ACTIONS[first]!(scene);
       const behind = (): Promise<Reply> => ACTIONS[second]!(where === 'one process' ? scene : at(twin, scene));
-      // At one process the second waits for its batch; at another for the row, if it is not refused at sight.
+      // At one process the second waits for its batch; at another for the row, if it is not refused without a lock.
       const attempts = [ahead, where === 'one process' ? queuedAt(test, behind) : behind];
-      const isRefusedAtSight = where === 'two processes' && second === 'cancel by a stranger';
-      const waiters = isRefusedAtSight ? 1 : attempts;
+      const isRefusedUnlocked = where === 'two processes' && second === 'cancel by a stranger';
+      const waiters = isRefusedUnlocked ? 1 : attempts;
       const lock = { sql: LOCK_ORDER, values: [scene.order.id], waiters };
       const replies = await whileLocked(database, lock, () => startInLine(database, attempts));
       expect(replies[0]!.status).toBeLessThan(300);

@@ -55,7 +55,7 @@ describe('To reserve', () => {
     expect(() => reserve.check(snapshot, aRequest(5))).not.toThrow();
   });
 
-  it('is refused at sight by what there is, and by what is unknown', () => {
+  it('is refused without a lock by what there is, and by what is unknown', () => {
     const seen = aSnapshot({ levels: [aLevel(3)] });
     expect(thrownBy(() => reserve.check(seen, aRequest(4)))).toEqual(short(4, 3));
     const unknown = aRequest(1, { lines: [{ productId: 'hat', quantity: 1, prefix: '' }] });

@@ -47,7 +47,7 @@ export class Metrics {
 
   readonly batchSize = new Histogram({
     name: 'holdfast_batch_requests',
-    help: 'Requests that one batch of the group commit decided together.',
+    help: 'Requests that one batch decided together.',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128],
     registers: [this.registry],
   });

@@ -31,8 +31,8 @@ export async function calm(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A queue whose work does nothing by itself: `batches` lists what it was given. */
-export class Workshop {
+/** A batch queue whose batches are finished by hand: `batches` lists what it began. */
+export class ManualBatches {
   readonly metrics = new Metrics();
   readonly batches: Batch[] = [];
   readonly queue: BatchQueue<Named, string>;
