@@ -38,12 +38,12 @@ interface Answer {
  */
 export class Connection {
   private received: Buffer = Buffer.alloc(0);
-  private settle?: { resolve: (answer: Answer) => void; reject: (error: Error) => void };
+  private pending?: { resolve: (answer: Answer) => void; reject: (error: Error) => void };
 
   private constructor(private readonly socket: Socket) {
     socket.on('data', (chunk) => this.take(chunk));
-    socket.on('error', (error) => this.settle?.reject(error));
-    socket.on('close', () => this.settle?.reject(new Error('The server closed the connection')));
+    socket.on('error', (error) => this.pending?.reject(error));
+    socket.on('close', () => this.pending?.reject(new Error('The server closed the connection')));
   }
 
   static open(port: number): Promise<Connection> {
@@ -60,13 +60,13 @@ export class Connection {
 
   ask(request: Buffer): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.settle = { resolve, reject };
+      this.pending = { resolve, reject };
       this.socket.write(request);
     });
   }
 
   close(): void {
-    this.settle = undefined;
+    this.pending = undefined;
     this.socket.destroy();
   }
 
@@ -81,7 +81,7 @@ export class Connection {
     if (this.received.length >= endOfHead + 4 + length) {
       const body = this.received.subarray(endOfHead + 4);
       this.received = Buffer.alloc(0);
-      this.settle?.resolve({ status: head.slice(9, 12), body });
+      this.pending?.resolve({ status: head.slice(9, 12), body });
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Money is a decimal with two places: on the wire and in the database a string like "19.90", in between whole cents as
- * a bigint. Never a binary floating point number, which cannot hold 0.1.
+ * Money is a decimal with two places: in the API and the database a string like "19.90", in calculations whole cents as
+ * a bigint. Never a binary floating point number, which cannot represent 0.1.
  */
 const MONEY = /^(\d{1,22})(?:\.(\d{1,2}))?$/;
 

@@ -23,7 +23,7 @@ import { MetricsController } from './metrics/metrics.controller';
 import { AccessTokens } from './security/access-tokens';
 import { Secrets } from './security/secrets';
 
-/** What a process is started with, made before Nest is. */
+/** What a process is started with; created before Nest. */
 export interface Foundation {
   config: AppConfig;
   databaseUrl: string;
@@ -55,7 +55,7 @@ export class PlatformModule implements OnModuleInit {
         { provide: Metrics, useValue: metrics },
         { provide: APP_FILTER, useClass: ProblemFilter },
         { provide: APP_PIPE, useClass: StrictValidationPipe },
-        // Not by its module, which puts a guard and an interceptor that do nothing into the way of every request.
+        // Not by its module, which would add an idle guard and interceptor to every request.
         { provide: ClsService, useValue: ClsServiceManager.getClsService() },
         RequestContext,
         TransactionRunner,

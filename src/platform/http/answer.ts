@@ -1,13 +1,13 @@
 export interface AnswerExtras {
-  /** Path of what was made: the `Location` header. */
+  /** The path of the new resource: the `Location` header. */
   location?: string;
-  /** Version of the thing answered: the `ETag` header. */
+  /** The version of the resource: the `ETag` header. */
   version?: number;
-  /** The stored answer of an earlier request with the same key. */
+  /** Whether this is the stored answer of an earlier request with the same key. */
   isReplay?: boolean;
 }
 
-/** What a handler answers when it has more to say than its data; the envelope writes the headers. */
+/** What a handler returns if it sets headers besides its data; the envelope writes them. */
 export class Answer<T> {
   constructor(
     readonly data: T,

@@ -53,7 +53,7 @@ function envelopeResponse(model: Type, { description, status, data, more = {} }:
   return applyDecorators(ApiExtraModels(model), ApiResponse({ status, description, schema: schema }));
 }
 
-/** Documents the failures that only this operation has; `openapi.ts` adds those which its kind of operation has. */
+/** Documents the failures specific to this operation; `openapi.ts` adds those of its kind of operation. */
 export const ApiProblems = (...codes: ProblemCode[]): MethodDecorator => ApiExtension('x-problems', codes);
 
 /** The OpenAPI response for the problems of one status. */
@@ -69,7 +69,7 @@ export function problemResponse(codes: readonly ProblemCode[]): object {
   };
 }
 
-/** An example of every problem, for the responses to refer to. */
+/** An example of every problem, which the responses reference. */
 export function problemExamples(): Record<string, object> {
   return Object.fromEntries(
     (Object.keys(PROBLEMS) as ProblemCode[]).map((code) => {

@@ -1,4 +1,4 @@
-/** More than twice what the largest body of the API has: a basket of a hundred lines, of three fields each. */
+/** More than twice what the largest body of the API needs: a basket of a hundred lines with three fields each. */
 export const MAX_VALUES = 1_000;
 export const MAX_DEPTH = 10;
 
@@ -6,11 +6,11 @@ const [QUOTE, BACKSLASH, COMMA] = ['"', '\\', ','].map((sign) => sign.charCodeAt
 const [OPEN_OBJECT, OPEN_LIST, CLOSE_OBJECT, CLOSE_LIST] = ['{', '[', '}', ']'].map((sign) => sign.charCodeAt(0));
 
 /**
- * What is wrong with the shape of a JSON text, if anything is: too many values, or too deep. Told in one pass over its
- * bytes, before it is parsed, so that whatever walks the value afterwards has little to do.
+ * What is wrong with the shape of a JSON text, if anything: too many values, or nested too deep. Checked in one pass
+ * over the bytes before parsing, so that later steps have little to process.
  */
 export function shapeFault(json: Uint8Array): string | undefined {
-  // Every value but the first stands behind a comma or is the first of its object or list.
+  // Every value except the outermost follows a comma or is the first in its object or list.
   let values = 1;
   let depth = 0;
   for (let at = 0; at < json.length; at += 1) {
@@ -35,7 +35,7 @@ export function shapeFault(json: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** The place of the quote that ends the string which begins at `start`; the end of the text if there is none. */
+/** The index of the quote that ends the string which begins at `start`; the end of the text if there is none. */
 function endOfString(json: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < json.length && json[at] !== QUOTE) {

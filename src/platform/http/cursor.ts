@@ -16,13 +16,13 @@ const IS_A: Record<KindOfValue, (value: string) => boolean> = {
   time: isTimestamp,
   amount: (value) => /^\d{1,22}\.\d{2}$/.test(value),
   integer: (value) => /^\d{1,9}$/.test(value),
-  // Of a list that is in the order of its ids, both are the same.
+  // In a list sorted by id, both are the same.
   id: (value) => isUUID(value),
 };
 
 /**
  * A keyset cursor for one list with one set of filters and one sort order: base64url of `[value, id, check]`, where the
- * check is a hash of list, filters, sort and position. It points between rows, so rows that come or go move nothing.
+ * check is a hash of list, filters, sort and position. It points between rows, so added or removed rows shift nothing.
  */
 export class Keyset {
   constructor(
@@ -43,7 +43,7 @@ export class Keyset {
     return { value, id: id! };
   }
 
-  /** Makes a page of `rows`, which were asked for with a limit of one more than the page's. */
+  /** Makes a page from `rows`, which were queried with a limit of one more than the page's. */
   page<Row, T>(rows: Row[], limit: number, at: (row: Row) => Position, toItem: (row: Row) => T): Page<T> {
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
@@ -68,10 +68,10 @@ function decode(cursor: string): unknown[] {
   }
 }
 
-/** JavaScript goes on before year 1 and beyond 9999 in a form of its own, PostgreSQL does not. */
+/** Years before 1 and after 9999 have a JavaScript notation that PostgreSQL does not accept. */
 const FOUR_DIGIT_YEAR = /^(?!0000)\d{4}-/;
 
-/** Whether it is a moment in the one way that this project writes them; the round trip finds a 30th of February. */
+/** Whether it is a timestamp in the project's format; the round trip rejects a 30th of February. */
 function isTimestamp(value: string): boolean {
   const moment = new Date(value);
   return FOUR_DIGIT_YEAR.test(value) && !Number.isNaN(moment.getTime()) && moment.toISOString() === value;

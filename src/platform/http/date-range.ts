@@ -15,7 +15,7 @@ const IsDateRangeEnd = (): PropertyDecorator =>
     message: 'start_date must not be after end_date',
   });
 
-/** What a list takes that can be narrowed to a time. */
+/** The query of a list that can be filtered by time. */
 export class DateRangeQuery extends PageQuery {
   @ApiPropertyOptional({
     description: 'RFC 3339 time, or a day (from its first moment, UTC). Inclusive; not after `end_date`.',
@@ -37,8 +37,8 @@ export class DateRangeQuery extends PageQuery {
 }
 
 /**
- * The first and the last moment of a range, each if it has one. Rows have whole milliseconds, so the last moment of a
- * bare day is one millisecond before the next.
+ * The first and the last time of a range, if given. Rows have whole milliseconds, so the last time of a bare day is one
+ * millisecond before the next day.
  */
 export function boundsOf({ start_date, end_date }: Pick<DateRangeQuery, 'start_date' | 'end_date'>): {
   start?: Date;

@@ -15,14 +15,14 @@ const REDOC_PAGE = `<!doctype html>
 </html>
 `;
 
-/** Swagger UI at /docs, ReDoc at /redoc, the document at /openapi.json: all from this machine, without a CDN. */
+/** Swagger UI at /docs, ReDoc at /redoc, the document at /openapi.json: all served locally, without a CDN. */
 export async function serveDocs(app: NestFastifyApplication): Promise<void> {
   const document = openApiDocument(app);
   const json = JSON.stringify(document);
   SwaggerModule.setup('docs', app, document, { customSiteTitle: 'Holdfast API', raw: false });
   const server = app.getHttpAdapter().getInstance();
   const file = join(dirname(require.resolve('redoc/package.json')), 'bundles', 'redoc.standalone.js');
-  // The one thing that the page would fetch from elsewhere: a logo in its corner.
+  // The only thing that the page would fetch from another host: a logo in its corner.
   const bundle = (await readFile(file, 'utf8')).replaceAll(REDOC_LOGO, 'data:,');
   server.get('/openapi.json', (_request, reply) => reply.type('application/json; charset=utf-8').send(json));
   server.get('/redoc', (_request, reply) => reply.type('text/html; charset=utf-8').send(REDOC_PAGE));

@@ -3,8 +3,8 @@ import { Answer } from './answer';
 import { Page } from './page';
 
 /**
- * Puts what handlers return into the envelope `{ request_id, data, page? }`, and an Answer's extras into headers. What
- * is text already, a problem document or the metrics, never comes here.
+ * Wraps what handlers return in the envelope `{ request_id, data, page? }`, and writes an Answer's extras into headers.
+ * Text answers (problem documents, metrics) do not pass through here.
  */
 export function wrapAnswers(server: FastifyInstance): void {
   server.addHook('preSerialization', (_request, reply, result, done) => done(null, envelope(result, reply)));

@@ -33,7 +33,7 @@ class HomeResponse implements Record<keyof typeof LINKS, string> {
   metrics!: string;
 }
 
-/** What somebody finds who knows nothing but the address. */
+/** What a visitor sees who knows only the address. */
 @ApiTags('Operations')
 @Controller()
 export class HomeController {

@@ -18,38 +18,38 @@ import { refuseMalformedPaths, routeRefusedPath } from './refused-paths';
 import { refuseRepeatedHeaders } from './repeated-headers';
 import { answerUnreadable } from './unreadable-requests';
 
-/** The longest product that may be, every character of it escaped, has 93 KiB; a basket of a hundred lines 13. */
+/** The longest valid product with every character escaped has 93 KiB; a basket of a hundred lines has 13. */
 const BODY_LIMIT_BYTES = 96 * 1024;
 const MAX_PARAMETER_LENGTH = 200;
-/** How often Node looks for requests that take too long to arrive; its own 30 s would double the time that they have. */
+/** How often Node checks for requests that take too long to arrive; its default of 30 s would double their time. */
 const ARRIVAL_CHECK_MS = 1_000;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The store of the request's context: what CLS holds, and where it is picked up again after the body was read. */
+    /** The request's CLS store, to enter the context again after the body was read. */
     context: ContextStore;
   }
 
   interface FastifyInstance {
-    /** To be called when all routes are known: refuses their other methods with 405. */
+    /** Call this when all routes are registered: it refuses their other methods with 405. */
     sealRoutes(): void;
   }
 }
 
 /**
- * The HTTP server below Nest: it gives every request its id and its context before anything else can fail, knows the
- * caller before the rate limit counts, reads JSON bodies, and writes one log line and one measurement per request.
+ * The HTTP server below Nest: it gives every request its id and its context before anything else can fail, identifies
+ * the caller before the rate limit counts, reads JSON bodies, and writes one log line and one measurement per request.
  */
 export function createHttpServer(config: AppConfig, authenticate: Authenticate, metrics: Metrics): FastifyInstance {
   const server: FastifyInstance = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: config.requestTimeoutMs,
-    // A client that does not read its answer is not waited for; one that waits for its answer hears it before this.
+    // Closes the connection of a client that does not read its answer. Every answer is sent before this timeout.
     connectionTimeout: 2 * config.requestTimeoutMs,
     trustProxy: (_address, hop) => hop < config.trustedProxies,
     genReqId: ({ headers }) => requestIdFrom(headers['x-request-id']),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER_LENGTH },
-    // Requests on connections that stay open while we close are still served; each is told that it was the last.
+    // Requests on open connections are still served while we close; each answer says that it is the last.
     return503OnClosing: false,
     frameworkErrors: ({ code }, { raw }, reply) => routeRefusedPath(server, code, raw, reply.raw),
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, metrics),
@@ -69,12 +69,12 @@ export function createHttpServer(config: AppConfig, authenticate: Authenticate, 
   refuseMalformedPaths(server);
   refuseRepeatedHeaders(server);
   observeRequests(server, metrics);
-  // Node would refuse an `Expect` other than 100-continue by itself; HTTP lets us pass over what we do not know.
+  // Node would refuse an `Expect` other than 100-continue by itself; HTTP allows us to ignore unknown ones.
   server.server.on('checkExpectation', (request, response) => server.server.emit('request', request, response));
   return server;
 }
 
-/** A request's own id is taken over when it is a UUID, in the lower case that PostgreSQL gives it back in. */
+/** Uses the request's own id if it is a UUID, in lower case, as PostgreSQL returns it. */
 function requestIdFrom(header: string | string[] | undefined): string {
   return typeof header === 'string' && isUUID(header) ? header.toLowerCase() : uuidv7();
 }
@@ -100,7 +100,7 @@ function openContexts(server: FastifyInstance, authenticate: Authenticate, { req
       enter(caller);
     }
   });
-  // A body arrives in events of its socket, which know nothing of the context: go back into it. Now the request is whole.
+  // A body arrives in socket events, outside the context: enter it again. Now the request is complete.
   server.addHook('preValidation', (request, _reply, done) =>
     until(performance.now() + requestTimeoutMs, () => cls.runWith(request.context, done)),
   );

@@ -9,7 +9,7 @@ export const IfMatch = createParamDecorator(
   (_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<FastifyRequest>().headers['if-match'],
 );
 
-/** On which conditions a change that waits for its turn is carried out. */
+/** The conditions for a change that waits for its turn. */
 export interface Conditions {
   readonly ifMatch: string | undefined;
   /** Whether the caller has hung up, so that nobody will read the answer. */
@@ -22,7 +22,7 @@ export const WithConditions = createParamDecorator((_: unknown, context: Executi
 });
 
 /**
- * RFC 9110, 13.1.1: the header holds if it is `*` or lists the current version. A tag that is no version matches none.
+ * RFC 9110, 13.1.1: the condition holds if the header is `*` or lists the current version. Other tags match nothing.
  * @throws VersionMismatch
  */
 export function assertVersion(ifMatch: string | undefined, currentVersion: number): void {

@@ -5,12 +5,12 @@ import secureJson from 'secure-json-parse';
 import { MalformedJson, UnsupportedMediaType, ValidationFailed } from '../errors/domain-errors';
 import { shapeFault } from './body-shape';
 
-/** What each of these may say without changing the body. */
+/** The values of these headers that leave the body as it is. */
 const PLAIN = { 'content-encoding': 'identity', 'transfer-encoding': 'chunked' };
 const UTF_8 = /^"?utf-?8"?$/i;
 const CHARSET = /;\s*charset\s*=\s*([^;]*)/gi;
 
-/** Reads bodies as JSON in UTF-8, and refuses all others: none is guessed at, and none reaches for a prototype. */
+/** Reads bodies as JSON in UTF-8 and refuses all others, without guessing encodings and without prototype pollution. */
 export function readJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, ({ headers }, body, done) => {
@@ -41,7 +41,7 @@ function assertPlainUtf8(headers: IncomingHttpHeaders): void {
 
 /** @throws MalformedJson, ValidationFailed */
 function parse(body: Buffer): unknown {
-  // Read as text at once, every wrong byte would become U+FFFD unseen.
+  // Decoding first would silently turn every invalid byte into U+FFFD.
   if (!isUtf8(body)) {
     throw new MalformedJson('The body is not UTF-8');
   }

@@ -2,15 +2,15 @@ import type { Type } from '@nestjs/common';
 import { getMetadataStorage } from 'class-validator';
 import type { FieldError } from '../errors/domain-errors';
 
-/** What a DTO class says of a field besides its rules. */
+/** What a DTO class declares about a field besides its validation rules. */
 interface Field {
-  /** The class of its objects. */
+  /** The class of nested objects. */
   readonly type?: () => Type<object>;
   /** Whether a query may name it more than once. */
   readonly isRepeatable?: boolean;
 }
 
-/** Where fields come from, and what is wrong with them. */
+/** Where fields come from, and the errors found so far. */
 interface Source {
   readonly place: 'body' | 'query';
   readonly errors: FieldError[];
@@ -20,15 +20,15 @@ const SINGLE = { body: 'must be a single value', query: 'must be given once' };
 const MARK = 'holdfast:field';
 const fieldsByClass = new WeakMap<Type<object>, ReadonlyMap<string, Field>>();
 
-/** Says of a field what the rules of class-validator do not. */
+/** Declares about a field what class-validator's rules do not. */
 export function MarkField(field: Field): PropertyDecorator {
   return Reflect.metadata(MARK, field);
 }
 
 /**
- * A copy that has only the fields which the DTO class declares, at every level. Each other field becomes an error, and
- * nothing looks into it; so does a list or an object in the place of a single value.
- * @param parent the path of what the fields belong to
+ * A copy with only the fields that the DTO class declares, at every level. Any other field becomes an error and is not
+ * inspected further; so does a list or an object in the place of a single value.
+ * @param parent the path of the object that has the fields
  */
 export function knownFields(input: object, type: Type<object>, source: Source, parent?: string): object {
   const fields = fieldsOf(type);
@@ -55,7 +55,7 @@ function knownWithin(value: unknown, type: Type<object>, source: Source, path: s
   return typeof value === 'object' && value !== null ? knownFields(value, type, source, path) : value;
 }
 
-/** The fields that have a rule, those of the classes above included. */
+/** The fields that have a rule, including inherited ones. */
 function fieldsOf(type: Type<object>): ReadonlyMap<string, Field> {
   let fields = fieldsByClass.get(type);
   if (!fields) {
@@ -71,7 +71,7 @@ export function pathOf(name: string, parent?: string): string {
   return parent === undefined ? name : `${parent}.${name}`;
 }
 
-/** The entry for a field that nobody asks for, in the words of class-validator. */
+/** The error entry for an unknown field, in class-validator's words. */
 export function unknownField(name: string, field = name): FieldError {
   return { field, message: `property ${name} should not exist` };
 }

@@ -2,19 +2,19 @@ import { METHODS } from 'node:http';
 import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
 import { MethodNotAllowed } from '../errors/domain-errors';
 
-/** All that Node's parser lets through; CONNECT never becomes a request. */
+/** All methods that Node's parser accepts; CONNECT never becomes a request. */
 const KNOWN_METHODS = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[];
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route stands for the methods that its path does not know. */
+    /** Whether the route exists only to refuse the other methods of its path. */
     isForOtherMethods?: boolean;
   }
 }
 
 /**
- * Remembers every route that is added; when the server is ready, each known path gets a route for the methods that it
- * does not know, which answers 405 with `Allow`. So the router itself decides what a known path is.
+ * Records every added route. When the server is ready, each path gets a route for its remaining methods, which answers
+ * 405 with `Allow`. So the router itself decides which paths exist.
  */
 export function refuseOtherMethods(server: FastifyInstance): void {
   for (const method of KNOWN_METHODS) {
@@ -39,7 +39,7 @@ export function refuseOtherMethods(server: FastifyInstance): void {
       const refuse = async ({ method }: FastifyRequest): Promise<void> => {
         throw new MethodNotAllowed(method, allowed);
       };
-      // In a hook, so that no body is read: whatever is in it, the method remains the reason.
+      // In a hook, so that no body is read: whatever it contains, the answer is 405.
       server.route({ url, method: others, config: { isForOtherMethods: true }, onRequest: refuse, handler: refuse });
     }
   });

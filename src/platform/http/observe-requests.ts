@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics/metrics';
 import { actorName } from '../security/actor';
 
 const REFUSALS = new Set([401, 403, 429]);
-/** What somebody may try on a path that does not exist: any other method is one label together with the others. */
+/** Methods with their own label on unknown paths; all others share one label. */
 const USUAL_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const UNMATCHED = 'unmatched';
 const OTHER_METHOD = 'other';
@@ -24,7 +24,7 @@ export function observeRequests(server: FastifyInstance, metrics: Metrics): void
   });
 }
 
-/** The same for bytes that never became a request. Nobody knows when they began, so they count as having taken no time. */
+/** The same for bytes that never became a request. Their start is unknown, so their duration counts as zero. */
 export function observeUnreadable({ code, status, request_id }: ProblemBody, metrics: Metrics, reason?: string): void {
   metrics.httpRequestDuration.observe({ method: OTHER_METHOD, route: UNMATCHED, status, code }, 0);
   log.info({ request_id, status, code, reason }, 'unreadable request');
@@ -32,7 +32,7 @@ export function observeUnreadable({ code, status, request_id }: ProblemBody, met
 
 function logFields(request: FastifyRequest, status: number): object {
   const { requestId, actor } = request.context ?? { requestId: request.id };
-  // Who tries what is not for them is looked for by address: they have no name, or a stolen one.
+  // Refusals are logged with the address: an attacker has no name, or a stolen one.
   const address = REFUSALS.has(status) ? request.ip : undefined;
   return { request_id: requestId, actor: actor && actorName(actor), method: request.method, address };
 }

@@ -3,18 +3,17 @@ import type { FastifyInstance } from 'fastify';
 
 declare module 'node:net' {
   interface Socket {
-    /** The answers that are not out yet, in the order of their requests. */
+    /** The answers that are not sent yet, in the order of their requests. */
     openAnswers?: ServerResponse[];
-    /** Whether nothing more is begun on this connection. */
+    /** Whether this connection accepts no further requests. */
     isEnding?: boolean;
   }
 }
 
 /**
- * A client may send its next requests before it has the answer to the first. What was begun has its answer, so an answer
- * says that it is the last of its connection only if it is, and what comes after such an answer is not begun.
- *
- * To be called before any other hook is added: a request is begun or not in the moment in which it arrives.
+ * Handles pipelined requests: every request that was begun gets its answer. So an answer says `Connection: close` only
+ * if it is the last on its connection, and requests after such an answer are not begun. Call this before any other hook
+ * is added: whether a request is begun is decided when it arrives.
  */
 export function keepOpenAnswers(server: FastifyInstance): void {
   let isClosing = false;
@@ -32,7 +31,7 @@ export function keepOpenAnswers(server: FastifyInstance): void {
     reply.raw.once('close', () => open.splice(open.indexOf(reply.raw), 1));
     done();
   });
-  // The one who closes a connection may be Fastify, after a body that it could not read, or the client who is tired of it.
+  // Fastify closes a connection after a body that it could not read; a client may ask to close it too.
   server.addHook('onSend', ({ socket }, reply, _payload, done) => {
     if (socket.openAnswers?.at(-1) !== reply.raw) {
       void reply.removeHeader('Connection');

@@ -4,12 +4,12 @@ import { PROBLEMS, type ProblemCode } from '../errors/problem-catalogue';
 import { problemExamples, problemResponse } from './api-docs';
 
 const METHODS = ['get', 'post', 'patch'] as const;
-/** Also where nothing is taken: an unknown field in the query is refused, and so is a head that is too large. */
+/** Also for operations without input: an unknown query field is refused, and so is a head that is too large. */
 const EVERY_OPERATION: ProblemCode[] = [
   ...(['validation_failed', 'payload_too_large'] as const),
   ...(['rate_limited', 'internal_error', 'overloaded', 'database_unavailable'] as const),
 ];
-/** The first two also where no body is taken: one that comes is read all the same. */
+/** The first two also for operations without a body: a body is read even if none is expected. */
 const CHANGING: ProblemCode[] = ['malformed_json', 'unsupported_media_type', 'outcome_unknown'];
 const WITH_IDEMPOTENCY_KEY: ProblemCode[] = [
   'invalid_idempotency_key',

@@ -6,7 +6,7 @@ export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
 const COUNTS = ['estimated'] as const;
 
-/** What every list takes; the filters of a list extend it. */
+/** The query parameters of every list; the filters of a list extend it. */
 export class PageQuery {
   @ApiPropertyOptional({
     description: 'How many to answer at most.',
@@ -47,8 +47,8 @@ export class Page<T> {
   ) {}
 
   /**
-   * The same page with an estimate, if one was asked for, which never contradicts what the page shows.
-   * @param cursor what the page was asked for with: a first page that is also the last is counted
+   * The same page with an estimated count, if requested, which never contradicts the page itself.
+   * @param cursor the cursor of the request: if the first page is also the last, its items are counted instead
    */
   withEstimate(estimate: number | undefined, cursor: string | undefined): Page<T> {
     if (estimate === undefined) {

@@ -13,7 +13,7 @@ class UuidParameter implements PipeTransform<string, string> {
   }
 }
 
-/** Ids in lower case, as PostgreSQL gives them back; anything else as it is. */
+/** Ids in lower case, as PostgreSQL returns them; anything else unchanged. */
 export function inOneSpelling(parameter: string): string {
   return isUUID(parameter) ? parameter.toLowerCase() : parameter;
 }

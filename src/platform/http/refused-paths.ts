@@ -2,20 +2,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { ValidationFailed } from '../errors/domain-errors';
 
-/** Where the router's refusals go on. No request can ask for these: there is no space in the path of a request. */
+/** Internal paths for requests that the router refuses. No client can request them: a path cannot contain a space. */
 const [MALFORMED, UNKNOWN] = ['/ malformed', '/ unknown'];
 const BAD_PATH = new ValidationFailed({ field: 'path', message: 'path must be a well-formed, percent-encoded URL' });
 
 declare module 'node:http' {
   interface IncomingMessage {
-    /** What was asked for, if the request was sent on to another path; Fastify looks here. */
+    /** The requested path, if the request was rerouted; Fastify reads it from here. */
     originalUrl?: string;
   }
 }
 
 /**
- * The router's own answer to a path that it refuses, malformed or too long, passes no hook: it would not be counted. So
- * the request goes on as one for a path that nobody knows.
+ * The router's own answer to a malformed or too long path runs no hooks, so the request would not count towards the
+ * rate limit. Instead, the request continues as one for an unknown path.
  */
 export function routeRefusedPath(
   server: FastifyInstance,
@@ -28,7 +28,7 @@ export function routeRefusedPath(
   server.routing(request, response);
 }
 
-/** Answers what came here because its path is malformed; after the hooks of its arrival, which count it. */
+/** Answers requests with a malformed path, after the onRequest hooks, which count them. */
 export function refuseMalformedPaths(server: FastifyInstance): void {
   server.addHook('preParsing', (request, _reply, _payload, done) =>
     done(request.raw.url === MALFORMED ? BAD_PATH : null),

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import helmet from 'helmet';
 
-/** Helmet's defaults, and what the two pages of documentation need: inline styles, and ReDoc's worker. */
+/** Helmet's defaults, plus what the two documentation pages need: inline styles, and ReDoc's worker. */
 const secure = helmet({
   contentSecurityPolicy: {
     directives: {
@@ -20,8 +20,8 @@ const secure = helmet({
 });
 
 /**
- * Sets them on every answer; none depends on the request, so Helmet is asked once, not each time. What is answered to
- * somebody who is signed in is kept by no cache.
+ * Sets the headers on every answer. None depends on the request, so Helmet runs only once. Answers to signed-in users
+ * must not be cached.
  */
 export function secureHeaders(server: FastifyInstance): void {
   const headers: Record<string, string> = {};

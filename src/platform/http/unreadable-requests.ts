@@ -11,20 +11,20 @@ interface ParserError extends Error {
 }
 
 /**
- * What Node's parser could not read never becomes a request, so no hook and no filter sees it. It is answered here, after
- * the requests that came whole before it on the same connection, and is the last of it.
+ * Input that Node's parser cannot read never becomes a request, so no hook and no filter sees it. It is answered here,
+ * after the complete requests before it on the same connection, which is then closed.
  */
 export function answerUnreadable(error: ParserError, socket: Socket, metrics: Metrics): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  // What follows unreadable bytes, or an answer that was to be the last, is not looked at.
+  // Input after unreadable bytes, or after the last answer, is ignored.
   if (socket.isEnding) {
     return;
   }
   socket.isEnding = true;
-  // Node would take the end of what the client sends for a hang-up, and close before the answers are out.
+  // Node would treat the end of the client's input as a hang-up, and close before the answers are sent.
   socket.removeAllListeners('end');
   const begun = socket.openAnswers?.filter(({ req }) => req.complete).at(-1);
   if (begun) {

@@ -8,12 +8,15 @@ import { isObject } from './validation.pipe';
 
 type Handler = ReturnType<ExecutionContext['getHandler']>;
 
-/** The pipe sees only what a handler takes: of a route without a body or a query, every field of it is unknown. */
+/**
+ * The pipe sees only input that a handler declares. If a route declares no body or query, each of its fields is refused
+ * here.
+ */
 @Injectable()
 export class UntakenInputGuard implements CanActivate {
   private readonly taken = new WeakMap<Handler, Record<'body' | 'query', boolean>>();
 
-  /** @throws ValidationFailed; to be asked after the guards that know who may, and before the pipes */
+  /** Runs after the guards that check access, and before the pipes. @throws ValidationFailed */
   canActivate(context: ExecutionContext): boolean {
     const { body, query } = context.switchToHttp().getRequest<FastifyRequest>();
     const takes = this.takenBy(context.getHandler(), context.getClass());

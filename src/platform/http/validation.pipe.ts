@@ -8,7 +8,7 @@ import { knownFields, pathOf } from './known-fields';
 export class StrictValidationPipe extends ValidationPipe {
   constructor() {
     super({
-      // Left to do for objects in a class that does not say theirs by IsListOf.
+      // Still needed for nested objects whose class is not declared by IsListOf.
       whitelist: true,
       forbidNonWhitelisted: true,
       transform: true,
@@ -25,7 +25,7 @@ export class StrictValidationPipe extends ValidationPipe {
       throw new ValidationFailed({ field: metadata.type, message: `${metadata.type} must be a JSON object` });
     }
     const errors: FieldError[] = [];
-    // Before anything is made of them: class-transformer takes its time for each field, also for those to be refused.
+    // Checked first, because class-transformer spends time on each field, even on those that are refused.
     const known = knownFields(value ?? {}, metadata.metatype as Type<object>, { place: metadata.type, errors });
     if (errors.length >= MAX_FIELD_ERRORS) {
       throw new ValidationFailed(...errors);
@@ -40,7 +40,7 @@ export class StrictValidationPipe extends ValidationPipe {
   }
 }
 
-/** Whether it can hold fields. No body at all holds none. */
+/** Whether it can have fields; undefined, a missing body, has none. */
 export function isObject(value: unknown): value is object | undefined {
   return value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value));
 }

@@ -22,12 +22,12 @@ import {
 import { isMoney, toCents } from '../money';
 import { MarkField } from './known-fields';
 
-/** The field may be left out. Null does not count as left out: it is refused, so that nothing is silently ignored. */
+/** The field may be absent. Null does not count as absent: it is refused, so that nothing is silently ignored. */
 export function Optional(): PropertyDecorator {
   return ValidateIf((_object, value) => value !== undefined);
 }
 
-/** Text of a length; without control characters, of which PostgreSQL refuses NUL and logs suffer from the rest. */
+/** Text of limited length, without control characters: PostgreSQL refuses NUL, and the others corrupt logs. */
 export function IsText(rule: { min?: number; max: number; multiline?: boolean }): PropertyDecorator {
   const refused = rule.multiline ? /^[^\p{Cs}\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$/u : /^[^\p{Cs}\p{Cc}]*$/u;
   return applyDecorators(
@@ -38,12 +38,12 @@ export function IsText(rule: { min?: number; max: number; multiline?: boolean })
   );
 }
 
-/** Any characters, but none in halves: half a surrogate pair has no UTF-8, so another character would be kept for it. */
+/** Any characters except half surrogate pairs, which have no UTF-8 form: another character would be stored instead. */
 export function IsWellFormed(): PropertyDecorator {
   return Matches(/^\P{Cs}*$/u, { message: '$property must be well-formed Unicode' });
 }
 
-/** An email address. Half a surrogate pair is looked for first, because `isEmail` throws on it. */
+/** An email address. Half surrogate pairs are checked first, because `isEmail` throws on them. */
 export function IsEmailAddress(): PropertyDecorator {
   return ValidateBy({
     name: 'isEmailAddress',
@@ -59,7 +59,7 @@ export function IsWholeNumber(range: { min: number; max: number }): PropertyDeco
   return applyDecorators(IsInt({ message }), Min(range.min, { message }), Max(range.max, { message }));
 }
 
-/** A whole number in the query: digits and nothing else, so that "", " 5", "0x5" and "5e0" are refused. */
+/** A whole number in the query: only digits, so that "", " 5", "0x5" and "5e0" are refused. */
 export function QueryWholeNumber(range: { min: number; max: number }): PropertyDecorator {
   return applyDecorators(
     Transform(({ value }: { value: unknown }) =>
@@ -75,7 +75,7 @@ export function QueryBoolean(): PropertyDecorator {
   return applyDecorators(Transform(asBoolean), IsBoolean({ message: '$property must be true or false' }));
 }
 
-/** One of these values or several, comma-separated or given again and again; becomes a sorted list with each once. */
+/** One or several of these values, comma-separated or repeated; becomes a sorted list without duplicates. */
 export function QueryList(values: readonly string[]): PropertyDecorator {
   const asList = ({ value }: { value: string | string[] | undefined }): string[] | undefined =>
     value === undefined ? undefined : [...new Set([value].flat().flatMap((text) => text.split(',')))].sort();
@@ -87,7 +87,7 @@ export function QueryList(values: readonly string[]): PropertyDecorator {
 export function IsListOf(type: () => Class<object>, { max }: { max: number }): PropertyDecorator {
   return applyDecorators(
     ...[MarkField({ type }), Type(type), IsArray(), ArrayMinSize(1), ArrayMaxSize(max)],
-    // A list in the list would pass as an object without fields.
+    // A nested list would pass as an object without fields.
     ...[IsObject({ each: true }), ValidateNested({ each: true })],
   );
 }
@@ -108,7 +108,7 @@ export function IsMoney(rule: { max: string }): PropertyDecorator {
   );
 }
 
-/** A moment as RFC 3339 has it, with its offset, or a bare day `YYYY-MM-DD`. */
+/** An RFC 3339 timestamp with offset, or a bare day `YYYY-MM-DD`. */
 export function IsMomentOrDay(): PropertyDecorator {
   return ValidateBy({
     name: 'isMomentOrDay',
@@ -123,7 +123,7 @@ const DAY = /^(\d{4}-\d{2}-\d{2})$/;
 const MOMENT =
   /^(\d{4}-\d{2}-\d{2})[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 
-/** The moment that a filter's text means, or undefined if it means none; `isDay` for a bare UTC day. */
+/** Parses the time in a filter; undefined if it is invalid. `isDay` marks a bare UTC day. */
 export function momentOf(text: string): { at: Date; isDay: boolean } | undefined {
   const day = DAY.exec(text)?.[1] ?? MOMENT.exec(text)?.[1];
   if (day === undefined || !isCalendarDay(day)) {
@@ -138,7 +138,7 @@ function isCalendarDay(day: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day) && date.getUTCFullYear() > 0;
 }
 
-/** Of two ways to say the same, only one may be used: this field is refused beside `other`. */
+/** This field and `other` express the same, so it is refused if `other` is present. */
 export function IsAbsentWith(other: string): PropertyDecorator {
   return ValidateBy({
     name: 'isAbsentWith',
@@ -152,12 +152,12 @@ export function IsAbsentWith(other: string): PropertyDecorator {
 interface RangeRule {
   readonly first: string;
   readonly last: string;
-  /** Both are texts, which need not be well-formed: what is not is refused by its own rule. */
+  /** Both are texts that may be malformed: their own rules refuse that. */
   readonly isCrossed: (first: string, last: string) => boolean;
   readonly message: string;
 }
 
-/** For both ends of a range, so that both fields are named if the first lies beyond the last. */
+/** For both ends of a range, so that the error names both fields if the first is above the last. */
 export function IsRangeEnd({ first, last, isCrossed, message }: RangeRule): PropertyDecorator {
   return ValidateBy({
     name: 'isRangeEnd',

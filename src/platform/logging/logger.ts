@@ -4,7 +4,7 @@ import type { ContextStore } from '../context/request-context';
 import { ClsServiceManager } from 'nestjs-cls';
 import { actorName } from '../security/actor';
 
-/** Contexts in which Nest reports every module and route at start: worth a line only when debugging. */
+/** Contexts in which Nest reports every module and route at start: only useful for debugging. */
 const STARTUP_CONTEXTS = new Set([
   'NestFactory',
   'InstanceLoader',
@@ -16,21 +16,21 @@ const STARTUP_CONTEXTS = new Set([
 const NOTHING = {};
 
 /**
- * What is logged of an error. Never all of it: TypeORM gives a failed statement its parameters and PostgreSQL a refused
- * row in full, password hash, email and answer included.
+ * The fields of an error that are logged. Never all: TypeORM's errors contain the statement's parameters, and
+ * PostgreSQL's the whole refused row, with password hash, email and answer.
  */
 const LOGGED_ERROR_FIELDS = ['type', 'message', 'stack', 'code', 'query', 'table', 'constraint', 'severity'];
 
-/** JSON lines on standard output, each with the request id and the actor of the context it was written in. */
+/** JSON lines on standard output, each with the request id and the actor of the current context. */
 export const log = pino(
   {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
-    // A line that says itself which request it is about needs no context.
+    // A line with its own request id needs no context.
     mixin: (line) => ('request_id' in line ? NOTHING : contextFields()),
-    // The fields of one line win over those of its context.
+    // The fields of a line win over those of its context.
     mixinMergeStrategy: (line, context) => (context === NOTHING ? line : { ...context, ...line }),
   },
   pino.destination({ dest: 1, sync: false }),

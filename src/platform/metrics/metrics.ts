@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What becomes of reservations; all of them are shown from the start, so that a rate over them is right. */
+/** The outcomes of reservations. All are exported from the start, so that rates over them are correct. */
 const OUTCOMES = ['created', 'short', 'committed', 'cancelled', 'expired'];
 
 const SHORT_TIMES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -87,12 +87,12 @@ export class Metrics {
     OUTCOMES.forEach((outcome) => this.reservations.inc({ outcome }, 0));
   }
 
-  /** Counts a queue among those whose requests wait; `length` is asked when somebody reads the metrics. */
+  /** Adds a queue to the gauge of waiting requests; `length` is called when the metrics are read. */
   watchQueue(length: () => number): void {
     this.queues.push(length);
   }
 
-  /** Shows the use of a connection pool; `use` is asked when somebody reads the metrics. */
+  /** Exports the use of a connection pool; `use` is called when the metrics are read. */
   watchPool(use: () => Record<'total' | 'idle' | 'waiting', number>): void {
     new Gauge({
       name: 'holdfast_database_pool_connections',

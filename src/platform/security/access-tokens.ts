@@ -5,21 +5,21 @@ import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';
 
 const ALGORITHM = 'HS256';
 const VERIFICATION: VerifyOptions = { algorithms: [ALGORITHM], clockTolerance: CLOCK_SKEW_SECONDS };
-/** The `iss` and `aud` of our tokens where JWT_ISSUER and JWT_AUDIENCE do not name others. */
+/** The `iss` and `aud` of our tokens unless JWT_ISSUER and JWT_AUDIENCE are set. */
 const OWN_NAME = 'holdfast';
 
 export interface TokenRules {
-  /** Still accepted, and no longer signed with. */
+  /** Still accepted, but no longer used to sign. */
   previousSecret?: string;
-  /** What `iss` must be. Unset: ours, or none at all. */
+  /** The required `iss`. Unset: ours, or none at all. */
   issuer?: string;
-  /** What `aud` must be, or have among others. Unset: ours, or none at all. */
+  /** The required `aud`, possibly among others. Unset: ours, or none at all. */
   audience?: string;
 }
 
 /** Signs and checks our own bearer tokens: JWT, HS256, with `sub` (user id), `role`, `exp`, `iss` and `aud`. */
 export class AccessTokens {
-  // KeyObjects, not strings: with a string the library tries to parse a public key on every request.
+  // KeyObjects, not strings: given a string, the library tries to parse it as a public key on every request.
   private readonly keys: readonly [KeyObject, ...KeyObject[]];
 
   constructor(
@@ -40,8 +40,8 @@ export class AccessTokens {
   }
 
   /**
-   * The user whom an Authorization header proves with a token of ours, or undefined if it is missing, malformed, forged,
-   * expired, or made by or for somebody else. At once, without a promise: every request comes by here.
+   * The user of our token in an Authorization header; undefined if the token is missing, malformed, forged, expired, or
+   * from another issuer or for another audience. Synchronous, because every request calls it.
    */
   userOf(authorization: string | undefined): UserActor | undefined {
     const token = bearerOf(authorization);
@@ -58,8 +58,8 @@ export class AccessTokens {
   }
 
   /**
-   * Whoever has the secret may sign, and the contract asks for `sub`, `role` and `exp` only: so a token that names no
-   * issuer or audience passes, unless the settings name one. One that names another does not.
+   * Others who have the secret may sign tokens, and the contract requires only `sub`, `role` and `exp`. So a token
+   * without issuer or audience passes unless the settings require one. A token with a different one does not.
    */
   private isForUs({ iss, aud }: JwtPayload): boolean {
     const { issuer, audience } = this.rules;

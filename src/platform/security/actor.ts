@@ -17,11 +17,11 @@ export interface SystemActor {
 
 export type Actor = UserActor | SystemActor;
 
-/** Who has called, as far as it is known. */
+/** The caller, as far as known. */
 export interface Authentication {
-  /** Whom the request's token names; undefined without a valid one, and while that is not known. */
+  /** The user of the request's token; undefined without a valid token, and while its validity is unknown. */
   actor?: UserActor;
-  /** Where only the external issuer can tell: the same, once it has. Rejected with IssuerUnavailable if it does not. */
+  /** Set if the issuer must be asked first: resolves with the user, or rejects with IssuerUnavailable. */
   lateActor?: Promise<UserActor | undefined>;
 }
 
@@ -32,12 +32,12 @@ declare module 'fastify' {
   }
 }
 
-/** How an actor is written down in audit rows, movements and logs. */
+/** How an actor appears in audit rows, movements and logs. */
 export function actorName(actor: Actor): string {
   return actor.kind === 'user' ? `user:${actor.id}` : `system:${actor.job}`;
 }
 
-/** Whether this user sees and moves what belongs to others. */
+/** Whether this user may see and change what belongs to others. */
 export function isAdmin(actor: UserActor | undefined): boolean {
   return actor?.role === 'admin';
 }

@@ -2,12 +2,15 @@ import type { AccessTokens } from './access-tokens';
 import type { Authentication } from './actor';
 import type { ExternalTokens } from './external-tokens';
 
-/** Who calls, by the Authorization header: at once for our own tokens, a moment later for those of an external issuer. */
+/**
+ * Identifies the caller by the Authorization header: synchronously for our own tokens, later for an external issuer's.
+ */
 export type Authenticate = (authorization: string | undefined) => Authentication | Promise<Authentication>;
 
 /**
- * Asks our own secrets first, which accept HS256 alone; the keys of the external issuer, which accept asymmetric
- * algorithms alone, are asked for the rest. Without one, everything else proves nobody, and nothing is fetched.
+ * Checks a token with our own secrets first, which accept only HS256, and then with the keys of the external issuer,
+ * which accept only asymmetric algorithms. Without an external issuer, any other token is invalid and nothing is
+ * fetched.
  */
 export function authenticationBy(own: AccessTokens, external?: ExternalTokens): Authenticate {
   return (authorization) => {

@@ -2,8 +2,8 @@ import { isUUID } from 'class-validator';
 import { ROLES, type UserActor } from './actor';
 
 /**
- * A clock that lags behind that of the issuer would find a new token not valid yet, so `nbf` may lie so far ahead. `exp`
- * is kept to the second: to end an hour five seconds early harms nobody, and what is over is over.
+ * How far `nbf` may lie ahead: to a clock that is slower than the issuer's, a new token would seem not yet valid. `exp`
+ * is exact to the second: losing a few seconds of an hour harms nobody.
  */
 export const CLOCK_SKEW_SECONDS = 5;
 
@@ -14,7 +14,7 @@ export function bearerOf(authorization: string | undefined): string | undefined 
   return BEARER.exec(authorization ?? '')?.[1];
 }
 
-/** The user whom the claims of a token name whose signature has been checked; undefined if they are not ours or over. */
+/** The user in the claims of a verified token; undefined if the claims are invalid or expired. */
 export function userIn(claims: { sub?: unknown; role?: unknown; exp?: unknown }): UserActor | undefined {
   const { sub, role, exp } = claims;
   if (typeof exp !== 'number' || exp * 1000 <= Date.now() || !isUUID(sub)) {

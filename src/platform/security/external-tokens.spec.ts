@@ -156,7 +156,7 @@ describe('Who calls', () => {
 });
 
 describe('The keys of an external issuer', () => {
-  const verdict = (token: string): Promise<unknown> => tokens.userOf(token).catch((error: unknown) => error);
+  const checked = (token: string): Promise<unknown> => tokens.userOf(token).catch((error: unknown) => error);
   const unavailable = expect.any(IssuerUnavailable);
   let token: string;
   beforeEach(async () => {
@@ -164,36 +164,36 @@ describe('The keys of an external issuer', () => {
   });
 
   it('are fetched once for many requests at once', async () => {
-    expect(await Promise.all(Array.from({ length: 20 }, () => verdict(token)))).toEqual(Array(20).fill(user));
+    expect(await Promise.all(Array.from({ length: 20 }, () => checked(token)))).toEqual(Array(20).fill(user));
     expect(provider.asked).toBe(1);
   });
 
   it('are fetched again for one that is not known, but not more often than every 30 seconds', async () => {
-    await verdict(token);
+    await checked(token);
     const next = await aKey('next');
     const nextToken = await externalToken(next, { sub });
     provider.publish(key, next);
-    expect(await verdict(nextToken)).toBeUndefined();
+    expect(await checked(nextToken)).toBeUndefined();
     letPass(31_000);
-    expect(await verdict(nextToken)).toEqual(user);
-    expect(await verdict(await externalToken(await aKey('made up'), { sub }))).toBeUndefined();
-    expect([await verdict(token), provider.asked]).toEqual([user, 2]);
+    expect(await checked(nextToken)).toEqual(user);
+    expect(await checked(await externalToken(await aKey('made up'), { sub }))).toBeUndefined();
+    expect([await checked(token), provider.asked]).toEqual([user, 2]);
   });
 
   it('are not fetched again for ten minutes', async () => {
     const fetched = jest.spyOn(globalThis, 'fetch');
-    await verdict(token);
+    await checked(token);
     letPass(9 * MINUTE_MS);
-    expect([await verdict(token), fetched.mock.calls.length]).toEqual([user, 1]);
+    expect([await checked(token), fetched.mock.calls.length]).toEqual([user, 1]);
   });
 
   it('no longer count ten minutes after the issuer has withdrawn them', async () => {
-    await verdict(token);
+    await checked(token);
     provider.publish(await aKey('next'));
     letPass(11 * MINUTE_MS);
     // The first is not kept waiting; what it has begun decides about the next.
-    expect(await verdict(token)).toEqual(user);
-    await until(async () => (await verdict(token)) === undefined, 'the new keys have arrived');
+    expect(await checked(token)).toEqual(user);
+    await until(async () => (await checked(token)) === undefined, 'the new keys have arrived');
     expect(provider.asked).toBe(2);
   });
 
@@ -204,11 +204,11 @@ describe('The keys of an external issuer', () => {
     ['hands out no set of keys', (response) => response.end('{"keys":7}')],
   ])('are missing, not wrong, when the issuer %s; and it is asked again 5 seconds later', async (_, trouble) => {
     provider.trouble = trouble;
-    expect([await verdict(token), await verdict(token), provider.asked]).toEqual([unavailable, unavailable, 1]);
+    expect([await checked(token), await checked(token), provider.asked]).toEqual([unavailable, unavailable, 1]);
     provider.trouble = undefined;
-    expect([await verdict(token), provider.asked]).toEqual([unavailable, 1]);
+    expect([await checked(token), provider.asked]).toEqual([unavailable, 1]);
     letPass(6_000);
-    expect([await verdict(token), provider.asked]).toEqual([user, 2]);
+    expect([await checked(token), provider.asked]).toEqual([user, 2]);
   });
 
   it('are missing when nobody answers, or not in time', async () => {
@@ -216,40 +216,40 @@ describe('The keys of an external issuer', () => {
     const timeout = jest
       .spyOn(AbortSignal, 'timeout')
       .mockImplementation(() => AbortSignal.abort(new DOMException('', 'TimeoutError')));
-    expect(await verdict(token)).toEqual(unavailable);
+    expect(await checked(token)).toEqual(unavailable);
     expect(timeout).toHaveBeenCalledWith(3_000);
     timeout.mockRestore();
     await provider.stop();
     letPass(6_000);
-    expect(await verdict(token)).toEqual(unavailable);
+    expect(await checked(token)).toEqual(unavailable);
     provider = await IdentityProvider.start(key);
   });
 
   it('that are known go on for an hour without the issuer; others cannot be judged', async () => {
-    await verdict(token);
+    await checked(token);
     provider.trouble = (response) => (response.writeHead(503), response.end());
     letPass(59 * MINUTE_MS);
-    expect(await verdict(token)).toEqual(user);
+    expect(await checked(token)).toEqual(user);
     await until(async () => provider.asked === 2, 'the issuer was asked in vain');
-    expect(await verdict(await externalToken(await aKey('next'), { sub }))).toEqual(unavailable);
+    expect(await checked(await externalToken(await aKey('next'), { sub }))).toEqual(unavailable);
     letPass(2 * MINUTE_MS);
-    expect(await verdict(token)).toEqual(unavailable);
+    expect(await checked(token)).toEqual(unavailable);
   });
 
   it('are reported as missing once for each attempt, whatever they were wanted for', async () => {
     const warn = jest.spyOn(log, 'warn').mockImplementation(() => undefined);
     const report = [{ err: expect.anything() }, 'the keys of the external issuer cannot be fetched'];
     provider.trouble = (response) => (response.writeHead(503), response.end());
-    await Promise.all([verdict(token), verdict(token), verdict(token)]);
-    expect(await verdict(token)).toEqual(unavailable);
+    await Promise.all([checked(token), checked(token), checked(token)]);
+    expect(await checked(token)).toEqual(unavailable);
     expect(warn.mock.calls).toEqual([report]);
 
     provider.trouble = undefined;
     letPass(6_000);
-    expect(await verdict(token)).toEqual(user);
+    expect(await checked(token)).toEqual(user);
     await provider.stop();
     letPass(31_000);
-    expect(await verdict(await externalToken(await aKey('next'), { sub }))).toEqual(unavailable);
+    expect(await checked(await externalToken(await aKey('next'), { sub }))).toEqual(unavailable);
     expect(warn.mock.calls).toEqual([report, report]);
     provider = await IdentityProvider.start(key);
   });

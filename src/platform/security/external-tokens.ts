@@ -5,10 +5,10 @@ import type { Authentication, UserActor } from './actor';
 import { bearerOf, CLOCK_SKEW_SECONDS, userIn } from './claims';
 import { IssuerKeys } from './issuer-keys';
 
-/** Asymmetric ones only: no public key of the issuer can ever be taken for the secret of an HMAC. */
+/** Only asymmetric ones, so that a public key of the issuer is never used as an HMAC secret. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
-/** Checks the bearer tokens of an identity provider by its public keys. */
+/** Checks the bearer tokens of an identity provider with its public keys. */
 export class ExternalTokens {
   private readonly keys: IssuerKeys;
   private readonly rules: JWTVerifyOptions;
@@ -19,20 +19,20 @@ export class ExternalTokens {
   }
 
   /**
-   * The user whom an Authorization header proves with a token of the issuer; `role` is `user` where it says nothing.
-   * @throws IssuerUnavailable if its key is not known and cannot be fetched
+   * The user of the issuer's token in an Authorization header; `role` is `user` if the token has none.
+   * @throws IssuerUnavailable if the token's key is unknown and cannot be fetched
    */
   userOf(authorization: string | undefined): Promise<UserActor | undefined> {
     return this.userBy(this.keys.keyFor, authorization);
   }
 
-  /** The same without waiting for the issuer: where only that can tell, it is asked, and the answer comes late. */
+  /** The same without waiting for the issuer: if its keys must be fetched first, `lateActor` has the result. */
   async authenticate(authorization: string | undefined): Promise<Authentication> {
     try {
       return { actor: await this.userBy(this.keys.knownKeyFor, authorization) };
     } catch {
       const lateActor = this.userOf(authorization);
-      // Nobody may be waiting for it.
+      // Perhaps nobody awaits it.
       lateActor.catch(() => undefined);
       return { lateActor };
     }

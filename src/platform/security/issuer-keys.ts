@@ -11,23 +11,23 @@ import {
 import { IssuerUnavailable } from '../errors/domain-errors';
 import { log } from '../logging/logger';
 
-/** Keys that are older than this are fetched anew, while requests go on with what is known. */
+/** Keys older than this are fetched again, while requests continue with the known ones. */
 const REFRESH_MS = 10 * 60_000;
-/** For so long they are used without their issuer being reached; who has had no key from it by then has no token left. */
+/** How long keys are used if the issuer cannot be reached. */
 const LONGEST_USE_MS = 60 * 60_000;
-/** A key that is not known is asked for again at most so often: anybody can make one up. */
+/** The shortest interval between fetches for unknown keys: anybody can make one up. */
 const UNKNOWN_KEY_INTERVAL_MS = 30_000;
-/** An issuer that does not answer is waited for so long, and asked again no sooner than that. */
+/** The timeout of a fetch, and the shortest pause after a failed one. */
 const TIMEOUT_MS = 3_000;
 const RETRY_MS = 5_000;
 
 const TOO_SOON = new Error('The keys were asked for a moment ago');
 const ABOUT_THE_TOKEN = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported];
 
-/** The public keys of an external issuer, fetched from its JWKS endpoint when they are needed. */
+/** The public keys of an external issuer, fetched from its JWKS endpoint when needed. */
 export class IssuerKeys {
   private readonly keys: ReturnType<typeof createRemoteJWKSet>;
-  /** What `keys` has fetched last: it writes that here, each time anew. */
+  /** The result of the last fetch, written by `keys`. */
   private readonly fetched: JWKSCacheInput = {};
   private atHand?: { readonly jwks: object; readonly keyFor: JWTVerifyGetKey };
   private refreshAt = -Infinity;
@@ -44,7 +44,7 @@ export class IssuerKeys {
     });
   }
 
-  /** The key that a token says it is signed with. @throws IssuerUnavailable if it is not known and cannot be fetched */
+  /** The key that a token names. @throws IssuerUnavailable if it is unknown and cannot be fetched */
   readonly keyFor: JWTVerifyGetKey = async (header, token) => {
     this.refresh();
     try {
@@ -58,7 +58,7 @@ export class IssuerKeys {
     }
   };
 
-  /** As `keyFor`, of the keys that are at hand, without waiting. @throws IssuerUnavailable if only the issuer can tell */
+  /** Like `keyFor`, but only from the cached keys, without waiting. @throws IssuerUnavailable if a fetch is needed */
   readonly knownKeyFor: JWTVerifyGetKey = async (header, token) => {
     this.refresh();
     const { jwks } = this.fetched;
@@ -71,7 +71,7 @@ export class IssuerKeys {
     try {
       return await this.atHand.keyFor(header, token);
     } catch (error) {
-      // There may be a new one, unless they have just been fetched.
+      // There may be a new key, unless the keys have just been fetched.
       throw error instanceof errors.JWKSNoMatchingKey && !this.keys.coolingDown ? new IssuerUnavailable() : error;
     }
   };
@@ -95,7 +95,7 @@ export class IssuerKeys {
     return fetch(url, options);
   }
 
-  /** Once for each attempt, however many requests waited for it. */
+  /** Logs a failed fetch once, however many requests waited for it. */
   private report(error: unknown): void {
     if (error !== TOO_SOON && error !== this.lastFailure) {
       this.lastFailure = error;

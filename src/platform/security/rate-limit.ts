@@ -4,24 +4,24 @@ import type { AppConfig } from '../config/app-config';
 import { RateLimited } from '../errors/domain-errors';
 
 const MINUTE_MS = 60_000;
-/** Callers remembered at once by each limit; the least recent is forgotten first. */
+/** How many callers each limit remembers; the least recent is forgotten first. */
 const REMEMBERED_CALLERS = 20_000;
 /**
- * All users of one address together may ask so many times as often as one: enough for those who share an address, and
- * no gain for who registers thousands.
+ * The limit for all users of an address together, as a multiple of one user's: enough for people who share an address,
+ * and no gain from registering thousands of users.
  */
 const USERS_OF_AN_ADDRESS = 10;
-/** What asks here is to hear of a process that is in trouble, also when its address has been asking a lot. */
+/** Health checks must get an answer from a process in trouble, even if their address has reached its limit. */
 const UNCOUNTED: (string | undefined)[] = ['/health/live', '/health/ready'];
 const METRICS = '/metrics';
-/** Several scrapers may ask every few seconds; each answer takes some milliseconds. */
+/** Enough for several scrapers every few seconds; each answer takes some milliseconds. */
 const METRICS_PER_MINUTE = 60;
-/** Where passwords are hashed. */
+/** The routes that hash passwords. */
 const PASSWORD_ROUTES = ['/api/auth/login', '/api/auth/register'];
 
 /**
  * Limits requests a minute by user and, for all users of an address together, by address; without a valid token by
- * address alone. Logging in and registering have one limit of their own, by address, and so has reading the metrics.
+ * address alone. Log-ins and registrations share a separate limit by address, and reading the metrics has one too.
  */
 export async function limitRates(server: FastifyInstance, config: AppConfig): Promise<void> {
   const { rateLimitPerMinute, loginRateLimitPerMinute } = config;
@@ -35,7 +35,7 @@ export async function limitRates(server: FastifyInstance, config: AppConfig): Pr
   const ofPasswords = server.rateLimit(limit(loginRateLimitPerMinute, ({ network }) => network));
   const ofMetrics = server.rateLimit(limit(Math.min(METRICS_PER_MINUTE, rateLimitPerMinute), ({ network }) => network));
 
-  // For every request, also for those to unknown paths, which the plugin's own limit by route would not see.
+  // For every request, including unknown paths, which the plugin's own limit by route would not see.
   server.addHook('onRequest', async function (request, reply) {
     const { url: route } = request.routeOptions;
     if (UNCOUNTED.includes(route)) {
@@ -45,7 +45,7 @@ export async function limitRates(server: FastifyInstance, config: AppConfig): Pr
       await ofPasswords.call(this, request, reply);
     } else if (rateLimitPerMinute > 0) {
       await (route === METRICS ? ofMetrics : byCaller).call(this, request, reply);
-      // What a user was refused does not count for the others.
+      // A user's refused requests do not count towards the limit of the address.
       const counted = request.actor && (await ofUsers(request));
       if (counted && !counted.isAllowed && counted.isExceeded) {
         throw refusal(counted.max, counted.ttl);

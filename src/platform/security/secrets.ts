@@ -5,11 +5,11 @@ import { type AppConfig, ConfigurationError } from '../config/app-config';
 
 const SHORTEST_SECRET = 32;
 
-/** The keys that this process signs with, all derived from one secret, and those of the secret before it. */
+/** The keys of this process, all derived from one secret, and those of the previous secret. */
 export class Secrets {
-  /** Keys the fingerprints of idempotent requests. */
+  /** The HMAC key for the fingerprints of idempotent requests. */
   readonly fingerprintKey: Buffer;
-  /** What was kept before the secret was changed is still to be known again. */
+  /** To recognise requests stored before the secret was changed. */
   readonly previousFingerprintKey?: Buffer;
 
   constructor(
@@ -21,7 +21,7 @@ export class Secrets {
   }
 }
 
-/** JWT_SECRET, or one that is made at the first start and kept under DATA_DIR; and JWT_SECRET_PREVIOUS. */
+/** JWT_SECRET, or a secret generated at the first start and kept under DATA_DIR; and JWT_SECRET_PREVIOUS. */
 export async function loadSecrets(config: AppConfig): Promise<Secrets> {
   return new Secrets(config.jwtSecret ?? (await keptSecret(config.dataDir)), config.jwtSecretPrevious);
 }
@@ -40,7 +40,7 @@ async function keptSecret(dataDir: string): Promise<string> {
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     await writeFile(draft, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx', flush: true });
-    // link() makes the file whole or not at all, and fails if another process made it first: then that one counts.
+    // link() creates the complete file or nothing, and fails if another process was first: then its file is used.
     await link(draft, file).catch(orExists);
     return checked(await readFile(file, 'utf8'), file);
   } finally {
