@@ -8,7 +8,7 @@ import { OrdersModule } from './orders/orders.module';
 import { type Foundation, PlatformModule } from './platform/platform.module';
 
 export interface AppOptions {
-  /** Whether this process runs the jobs that nobody asks for: the sweep and the purge. */
+  /** Whether this process runs the background jobs: the sweep and the purge. */
   cronJobs: boolean;
 }
 

@@ -20,7 +20,7 @@ export interface AppParts {
   secrets: Secrets;
 }
 
-/** Puts the whole application together, ready to listen: what `main` and the tests share. */
+/** Creates the whole application, ready to listen; used by `main` and the tests. */
 export async function createApp(
   { config, databaseUrl, secrets }: AppParts,
   options: AppOptions,

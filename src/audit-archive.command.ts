@@ -23,7 +23,7 @@ const YOUNGEST_DAYS = 31;
 
 void runProgram('The archiving failed.', archive);
 
-/** Takes old months out of the audit log, beside whatever processes are running. A signal lets it finish the month. */
+/** Detaches old months from the audit log while other processes run. After a signal it finishes the current month. */
 async function archive(program: Program): Promise<void> {
   const { before, drop = false, help } = argumentsForTheReader();
   if (help) {
@@ -64,7 +64,7 @@ function argumentsForTheReader(): { before?: string; drop?: boolean; help?: bool
   try {
     return parseArgs({ args: process.argv.slice(2), options: OPTIONS }).values;
   } catch (error) {
-    // Its first sentence names the argument; what follows is about arguments that begin with a dash.
+    // The first sentence names the argument; the rest is about arguments that begin with a dash.
     throw new Failure((error as Error).message.split(/[.\n]/, 1)[0]);
   }
 }

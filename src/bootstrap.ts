@@ -12,14 +12,14 @@ const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
 export interface Database {
   /** Where the service connects. */
   url: string;
-  /** Where whoever migrates, or needs one session for long, connects: past any pooler. */
+  /** Where migrations, and programs that need one session for long, connect: past any pooler. */
   direct: { url: string; variable: string };
   stop(): Promise<void>;
 }
 
 /**
- * DATABASE_URL, or a real PostgreSQL of our own whose data lies under DATA_DIR. That is for one process; a command that
- * may share it uses the one of the service that is running.
+ * DATABASE_URL, or an embedded PostgreSQL with its data under DATA_DIR. Only one process can own that; with `mayShare`
+ * a command uses the one of the running service.
  */
 export async function openDatabase(config: AppConfig, { mayShare = false } = {}): Promise<Database> {
   const { databaseUrl, databaseMigrationUrl, dataDir } = config;
@@ -36,7 +36,7 @@ export async function openDatabase(config: AppConfig, { mayShare = false } = {})
 
 export interface Admin {
   email: string;
-  /** Only when it was made up just now: it is shown once and kept nowhere. */
+  /** Set only if it was just generated: it is printed once and not stored. */
   newPassword?: string;
 }
 
@@ -68,7 +68,7 @@ async function createAdmin(app: NestFastifyApplication, email: string, givenPass
       .runAsSystem('bootstrap', () => auth.createAdmin(email, (givenPassword ?? newPassword)!));
     return { email, newPassword };
   } catch (error) {
-    // Another process that starts at the same moment was faster: the password that it shows is the one.
+    // Another process that started at the same time was faster: the password that it printed is valid.
     if (error instanceof Duplicate) {
       return { email };
     }

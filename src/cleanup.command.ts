@@ -12,7 +12,7 @@ import { type Program, runProgram } from './program';
 
 void runProgram('The cleanup failed.', cleanUp);
 
-/** Runs the sweep once, beside whatever processes are running, and says how many reservations it expired. */
+/** Runs the sweep once, while other processes may run, and prints how many reservations it expired. */
 async function cleanUp(program: Program): Promise<void> {
   const config = loadConfig();
   log.level = 'warn';

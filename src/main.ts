@@ -11,7 +11,7 @@ import { log } from './platform/logging/logger';
 import { loadSecrets } from './platform/security/secrets';
 import { Failure, type Program, runProgram } from './program';
 
-/** How long requests in flight may take to end after the signal to stop; then their connections are cut. */
+/** How long requests in flight may take after the signal to stop; then their connections are cut. */
 const LAST_REQUESTS_MS = 10_000;
 
 void runProgram('Holdfast did not start.', serve);

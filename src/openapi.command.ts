@@ -13,7 +13,7 @@ const FILE = 'docs/openapi.json';
 
 void main();
 
-/** Writes the OpenAPI document, from the declarations alone: in Nest's preview mode nothing is made or connected. */
+/** Writes the OpenAPI document from the declarations: in Nest's preview mode nothing is created or connected. */
 async function main(): Promise<void> {
   const secrets = new Secrets('not used here');
   const tokens = new AccessTokens(secrets.jwtSecret, 1);

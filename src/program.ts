@@ -3,16 +3,16 @@ import { DatabaseUnreachable, WrongSessions } from './platform/database/start-ch
 import { EmbeddedPostgresError } from './platform/embedded-postgres/embedded-postgres';
 import { log } from './platform/logging/logger';
 
-/** Something that the person who runs the program can mend. The message is one line. */
+/** A failure that the user of the program can fix. The message is one line. */
 export class Failure extends Error {}
 
 const FOR_THE_READER = [Failure, ConfigurationError, DatabaseUnreachable, WrongSessions, EmbeddedPostgresError];
-/** After a signal, what does not end by itself is left behind. */
+/** After a signal, the program does not wait longer than this for things to close. */
 const LONGEST_SHUTDOWN_MS = 20_000;
 
-/** What a program has opened, and whether somebody wants it to stop. */
+/** What a program has opened, and whether it was told to stop. */
 export class Program {
-  /** Resolves at the first SIGINT or SIGTERM. Further ones change nothing: Ctrl-C arrives twice, once from npm. */
+  /** Resolves at the first SIGINT or SIGTERM. Later ones are ignored: Ctrl-C arrives twice, once from npm. */
   readonly interrupted: Promise<void>;
   private readonly closers: (() => Promise<unknown>)[] = [];
   private isOver = false;
@@ -28,7 +28,7 @@ export class Program {
     });
   }
 
-  /** Waits for something to open, and has it closed at the end, before what was opened earlier. */
+  /** Waits for a resource to open, and closes it at the end, in reverse order of opening. */
   async keep<T>(opening: Promise<T>, close: (opened: T) => Promise<unknown>): Promise<T> {
     const opened = await opening;
     if (this.isOver) {
@@ -48,8 +48,8 @@ export class Program {
 }
 
 /**
- * Runs `work` to its end or to the first signal, closes what it opened in either case, and reports its failure: in one
- * line if the reader can mend it, else with the stack. The exit code tells.
+ * Runs `work` to its end or to the first signal, then closes what it opened. Reports a failure in one line if the user
+ * can fix it, else with the stack, and sets the exit code.
  */
 export async function runProgram(failure: string, work: (program: Program) => Promise<void>): Promise<void> {
   const program = new Program();

@@ -13,7 +13,7 @@ import { Seeder } from './seed/seeder';
 
 void runProgram('The seed failed.', seed);
 
-/** Fills the database with the past of a shop. A signal lets it finish the batch that it is at. */
+/** Fills the database with a made-up history of a shop. After a signal it finishes the current batch. */
 async function seed(program: Program): Promise<void> {
   const { isForced, wantsHelp, end, ...request } = readArguments(process.argv.slice(2));
   if (wantsHelp) {

@@ -11,7 +11,7 @@ interface Setting {
   readonly variable: string;
   readonly text: string;
   readonly example?: string;
-  /** The values it takes, in words; empty if any text will do, or `text` says it. */
+  /** The allowed values, in words; empty if any text is allowed or `text` describes them. */
   readonly values: string;
   readonly default?: string;
 }
@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   if (!TABLE.test(page)) {
     throw new Error(`${TABLE_FILE} has no <!-- settings --> and <!-- /settings -->`);
   }
-  // Given as a function: in a string, `$` would mean something.
+  // A function, because `$` in a replacement string has a special meaning.
   await writeFile(
     TABLE_FILE,
     page.replace(TABLE, () => `\n${tableOf(all)}\n`),
@@ -75,7 +75,7 @@ function asComment(text: string): string {
   return text.replaceAll(new RegExp(`(.{1,${LINE_WIDTH}})(?: |$)`, 'g'), '# $1\n');
 }
 
-/** A table as Prettier leaves it. */
+/** A table as Prettier formats it. */
 function tableOf(all: Setting[]): string {
   const body = all.map(({ variable, values, text, default: fallback }) => {
     return [`\`${variable}\``, values, fallback === undefined ? '' : `\`${fallback}\``, text];

@@ -3,7 +3,7 @@ import { AdminController } from './admin.controller';
 import { BusinessMetrics } from './business-metrics';
 import { Reconciliation } from './reconciliation';
 
-/** Looks over everything and changes nothing. */
+/** Read-only reports on everything. */
 @Module({
   controllers: [AdminController],
   providers: [BusinessMetrics, Reconciliation],

@@ -5,8 +5,8 @@ import { LongReads } from '../platform/database/long-reads';
 import type { BusinessMetricsResponse } from './admin.dto';
 
 /**
- * One statement, so that all the numbers are of one moment, and the orders are read once. Sums of pieces fit a double:
- * 2^53 of them.
+ * One statement, so that all numbers come from one snapshot and the orders are read once. Sums of pieces fit into a
+ * double, up to 2^53.
  */
 const METRICS = `
   WITH counted AS MATERIALIZED (
@@ -38,8 +38,8 @@ export class BusinessMetrics {
   constructor(private readonly longReads: LongReads) {}
 
   /**
-   * All the numbers, of one snapshot. Stock is as it is kept: overdue holds count as reserved until they are swept.
-   * Cancelled when `signal` is aborted.
+   * All numbers, from one snapshot. Stock is as stored: overdue holds count as reserved until they are swept. Cancelled
+   * when `signal` is aborted.
    */
   async read(signal: AbortSignal): Promise<BusinessMetricsResponse> {
     const [row] = await this.longReads.run<BusinessMetricsResponse>({ name: 'metrics', sql: METRICS, signal });

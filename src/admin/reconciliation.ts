@@ -3,8 +3,8 @@ import { LongReads } from '../platform/database/long-reads';
 import type { DifferenceResponse, ReconciliationResponse } from './admin.dto';
 
 /**
- * One statement sees one snapshot: what commits meanwhile is in all of its parts or in none. Read in parts, by product or
- * by page, the ledger would push what the writers use out of the database's memory, which a scan of the whole does not.
+ * One statement reads one snapshot: a transaction that commits meanwhile is in all of its parts or in none. Reading the
+ * ledger in parts, by product or by page, would evict the writers' pages from the buffer cache; a full scan does not.
  */
 const COMPARE = `
   WITH ledger AS (
@@ -42,8 +42,8 @@ export class Reconciliation {
   constructor(private readonly longReads: LongReads) {}
 
   /**
-   * Compares every level with the sum of its ledger, and what is reserved with the active reservations.
-   * Cancelled when `signal` is aborted.
+   * Compares every level with the sum of its ledger, and its reserved pieces with the active reservations. Cancelled
+   * when `signal` is aborted.
    */
   async check(signal: AbortSignal): Promise<ReconciliationResponse> {
     const [row] = await this.longReads.run<Compared>({ name: 'reconciliation', sql: COMPARE, signal });

@@ -1,6 +1,6 @@
 import type { Cause } from '../platform/context/request-context';
 
-/** What a level of stock was and became. */
+/** The values of a stock level in an audit row. */
 interface LevelChange {
   warehouse_id: string;
   available_stock: number;
@@ -13,7 +13,7 @@ interface ReservationState {
   order_id?: string | null;
 }
 
-/** A partition that was taken out of the audit log: its table, and the last month that it holds. */
+/** A partition that was detached from the audit log: its table, and the last month in it. */
 export interface ArchivedMonth {
   table: string;
   month: string;
@@ -22,8 +22,8 @@ export interface ArchivedMonth {
 }
 
 /**
- * Every action that is audited, with the values before and after that belong to it. A name says the object and what
- * happened to it: the object's type is the part before the dot.
+ * Every audited action, with its values before and after. The part of a name before the dot is the object's type, the
+ * rest what happened to it.
  */
 export interface AuditActions {
   'user.registered': { oldValue?: undefined; newValue: { email: string; role: string } };
@@ -76,12 +76,12 @@ export function objectTypeOf(action: AuditAction): string {
   return action.slice(0, action.indexOf('.'));
 }
 
-/** One row to be written: the action decides which values it must carry. */
+/** One audit row to write: the action determines which values it has. */
 export type AuditEntry = {
   [Action in AuditAction]: {
     action: Action;
     objectId: string;
-    /** Who did it in which request, if those are not the context's. */
+    /** Who did it in which request, if that differs from the context. */
     cause?: Cause;
   } & AuditActions[Action];
 }[AuditAction];

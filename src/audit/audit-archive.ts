@@ -6,7 +6,7 @@ import type { ArchivedMonth } from './audit-action';
 import { type AuditPartition, partitionsBefore } from './audit-partitions';
 import { lockPartitions, lockRowsOf } from './audit-partitions.locks';
 
-/** DETACH keeps everybody from the audit log while it waits, and so from what writes there: not for long. */
+/** While DETACH waits for its lock, everything that writes to the audit log waits too, so it must not wait long. */
 const SHORT_LOCK_TIMEOUT = `SET LOCAL lock_timeout = '500ms'`;
 const MAX_TRIES = 20;
 const PAUSE_MS = 500;
@@ -15,12 +15,12 @@ const RECORD = `
   INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id)
   VALUES ($1, 'system:audit-archive', 'audit_log.archived', 'audit_log', $2, $3, $4)`;
 
-/** Somebody uses the audit log for longer than it can be waited for. The message is one line. */
+/** Other transactions kept the audit log locked for too long. The message is one line. */
 export class AuditLogInUse extends Error {}
 
-/** Takes months out of the audit log: into tables of their own, or for good. */
+/** Detaches months from the audit log, and drops them if asked to. */
 export class AuditArchive {
-  /** All that one run takes out stands under one id, as of one request. */
+  /** All audit rows of one run share this request id. */
   private readonly requestId = uuidv7();
 
   constructor(
@@ -30,8 +30,8 @@ export class AuditArchive {
   ) {}
 
   /**
-   * Takes one partition out and writes that down, in one transaction; undefined if it was taken out meanwhile. Rows of
-   * it are neither changed nor copied. The log is locked for a moment only, tried again until nobody uses it.
+   * Detaches one partition and logs that, in one transaction; undefined if it was detached meanwhile. Its rows are
+   * neither changed nor copied. The log is locked only for moments; if that fails, it is tried again.
    * @throws AuditLogInUse
    */
   async archive(partition: AuditPartition): Promise<ArchivedMonth | undefined> {
@@ -59,7 +59,7 @@ export class AuditArchive {
     }
     await lockRowsOf(session, name);
     const [counted] = await session.query<{ rows: number }[]>(`SELECT count(*)::float8 AS rows FROM ${name}`);
-    // Not CONCURRENTLY, which cannot be where there is a default partition.
+    // Not CONCURRENTLY, which does not work with a default partition.
     await session.query(`ALTER TABLE audit_logs DETACH PARTITION ${name}`);
     if (this.isDropping) {
       await session.query(`DROP TABLE ${name}`);

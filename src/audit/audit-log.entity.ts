@@ -1,8 +1,8 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /**
- * Who did what to which thing, and how it was before and after. Append-only: a trigger refuses anything else. Partitioned
- * by the month of `created_at`, so the primary key begins with that, and serves as the index by time.
+ * Who did what to which object, with its values before and after. Append-only: a trigger refuses changes. Partitioned
+ * by the month of `created_at`, so the primary key begins with it, and serves as the index by time.
  */
 @Entity('audit_logs')
 @Index('audit_logs_by_object', ['objectId', 'createdAt', 'id'])

@@ -5,10 +5,10 @@ import { TransactionRunner } from '../platform/database/transaction-runner';
 import { log } from '../platform/logging/logger';
 import { makeMonth, missingMonths } from './audit-partitions';
 
-/** So many months may pass without the job before a row finds no partition of its month. */
+/** How many months the job may fail before rows have no partition for their month. */
 const MONTHS_AHEAD = 3;
 
-/** Makes the partitions of the audit log before they are needed. Without one, rows go to the default partition. */
+/** Creates the partitions of the audit log before they are needed. Rows without one go to the default partition. */
 @Injectable()
 export class AuditMonths {
   constructor(private readonly transactions: TransactionRunner) {}
@@ -23,9 +23,9 @@ export class AuditMonths {
   }
 
   /**
-   * Makes the partitions of this month and the next ones, by the database's clock, and returns the months that it made;
-   * nothing is locked if none is missing. Any number of processes can call it at once. A month that cannot be made, as
-   * when its locks do not come in time, is logged, and keeps none of the others from it.
+   * Creates the partitions of this month and the next ones, by the database's clock, and returns the new months; locks
+   * nothing if none is missing. Any number of processes can call it at once. If a month cannot be created, for instance
+   * after a lock timeout, that is logged, and the others are still created.
    */
   async makeAhead(): Promise<string[]> {
     const missing = await this.transactions.read(async (manager) =>

@@ -5,11 +5,13 @@ type Database = Pick<Tx, 'query'>;
 
 export interface AuditPartition {
   readonly name: string;
-  /** The last month that it holds, in UTC: `2026-11`. */
+  /** The last month in it, in UTC: `2026-11`. */
   readonly month: string;
 }
 
-/** The partitions with their bounds, of which the first may have none below. The default one has none and is left out. */
+/**
+ * The partitions with their bounds; the first may have no lower one. The default partition has none and is left out.
+ */
 const PARTITIONS = `
   SELECT inhrelid::regclass::text AS name, (regexp_match(bounds, 'FROM \\(''([^'']+)''\\)'))[1]::timestamptz AS since, until
   FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
@@ -17,7 +19,9 @@ const PARTITIONS = `
   CROSS JOIN LATERAL CAST((regexp_match(bounds, 'TO \\(''([^'']+)''\\)'))[1] AS timestamptz) AS until
   WHERE inhparent = 'audit_logs'::regclass AND until IS NOT NULL`;
 
-/** One that was archived keeps its name and is not made again. $1 a day of the first month, $2 how many more */
+/**
+ * An archived month keeps its table's name and is not created again. $1: a day of the first month, $2: how many more
+ */
 const MISSING = `
   SELECT to_char(month, 'YYYY-MM') AS month
   FROM date_trunc('month', $1::timestamp) AS first,
@@ -33,20 +37,20 @@ const BEFORE = `
   FROM (${PARTITIONS}) AS partition
   WHERE until <= $1::timestamp AT TIME ZONE 'UTC' ORDER BY until`;
 
-/** The months that have no partition, of the one of `day` and so many after it. All of them are in UTC. */
+/** Of the month of `day` and the `after` months that follow, those without a partition. In UTC. */
 export async function missingMonths(database: Database, day: string, after: number): Promise<string[]> {
   const rows = await database.query<{ month: string }[]>(MISSING, [day, after]);
   return rows.map(({ month }) => month);
 }
 
-/** The partitions of which no row is as young as that month. */
+/** The partitions that end before that month. */
 export function partitionsBefore(database: Database, month: string): Promise<AuditPartition[]> {
   return database.query<AuditPartition[]>(BEFORE, [`${month}-01`]);
 }
 
 /**
- * Makes the partition of a month, in the transaction that is open, unless somebody was faster. Rows of that month that
- * were written before it was there move into it. Rows of other months can be written meanwhile.
+ * Creates the partition of a month in the open transaction, unless another process was faster. Moves rows of that month
+ * from the default partition into it. Rows of other months can be written meanwhile.
  */
 export async function makeMonth(database: Database, month: string): Promise<boolean> {
   await lockPartitions(database);
@@ -55,7 +59,7 @@ export async function makeMonth(database: Database, month: string): Promise<bool
     return false;
   }
   const name = `audit_logs_${month.replace('-', '_')}`;
-  // Not PARTITION OF, which would lock out everybody who writes.
+  // Not PARTITION OF, which would block all writers.
   await database.query(`CREATE TABLE ${name} (LIKE audit_logs INCLUDING DEFAULTS)`);
   await database.query(`
     CREATE TRIGGER audit_logs_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ${name}
@@ -71,7 +75,7 @@ export async function makeMonth(database: Database, month: string): Promise<bool
   return true;
 }
 
-/** The default partition is locked: nobody else sees it without its trigger. */
+/** The default partition is locked, so nobody else sees it without its trigger. */
 async function moveFromDefault(database: Database, name: string, condition: string): Promise<void> {
   await database.query('ALTER TABLE audit_logs_default DISABLE TRIGGER audit_logs_append_only');
   await database.query(`

@@ -23,9 +23,9 @@ export function findAuditLogs(
 }
 
 /**
- * The statement of `findAuditLogs`, which reads about as many rows as it gives, whatever the filters. To follow the time
- * and leave out what does not match can mean to read the whole log (the sweep never made an order), and the planner does
- * not see it coming. So each filter has its way, which leaves the planner one index to take.
+ * The statement of `findAuditLogs`, which reads about as many rows as it returns, whatever the filters. Following the
+ * time and skipping rows that do not match could read the whole log (the sweep never creates an order), and the planner
+ * does not expect that. So each combination of filters is written so that the planner can use only one index.
  */
 export function auditQuery(filters: AuditFilters, count: number, after: Position | undefined): Sql {
   const { actor, action, object_type, object_id, request_id } = filters;
@@ -34,7 +34,7 @@ export function auditQuery(filters: AuditFilters, count: number, after: Position
     sql`SELECT ${COLUMNS} FROM ${from} ${where(conditions)} ${NEWEST_FIRST} LIMIT ${count}`;
 
   if (object_id !== undefined || request_id !== undefined) {
-    // OFFSET 0: what is outside of it is no way to find the rows of an object or a request.
+    // OFFSET 0: the planner must not use the outer conditions to find the rows of an object or a request.
     const few = sql`
       SELECT * FROM audit_logs ${where([...equal({ object_id, request_id }), ...time.all])} ${NEWEST_FIRST} OFFSET 0`;
     return page(sql`(${few}) AS log`, equal({ actor: actor?.toLowerCase(), action, object_type }));
@@ -52,19 +52,19 @@ export function auditQuery(filters: AuditFilters, count: number, after: Position
   return page(sql`audit_logs`, time.all);
 }
 
-/** All of them in no order, for an estimate. */
+/** All matching rows, unsorted, for an estimate. */
 export function selectAuditLogs(filters: AuditFilters): Sql {
   const { actor, action, object_type, object_id, request_id } = filters;
   const given = equal({ actor: actor?.toLowerCase(), action, object_type, object_id, request_id });
   return sql`SELECT FROM audit_logs ${where([...given, ...timeOf(filters, undefined).all])}`;
 }
 
-/** What the filter and the position say of the time. */
+/** The conditions on time from the filter and the position. */
 interface Time {
   readonly start?: Sql;
   readonly end?: Sql;
   readonly after?: { readonly at: Sql; readonly id: string };
-  /** Which months need to be looked at: only a comparison of the column alone tells that. */
+  /** Conditions on `created_at` alone, from which PostgreSQL can tell which partitions to read. */
   readonly months: readonly Sql[];
   readonly all: readonly Sql[];
 }
@@ -83,15 +83,15 @@ function timeOf(filters: AuditFilters, position: Position | undefined): Time {
   return { start, end, after, months, all };
 }
 
-/** An object's type is what its actions begin with, and needs no index of its own. */
+/** An object's type is the first part of its actions, so it needs no index of its own. */
 function actionsOf({ action, object_type: type }: AuditFilters): string[] {
   return AUDIT_ACTIONS.filter((one) => (action ?? one) === one && (type ?? objectTypeOf(one)) === objectTypeOf(one));
 }
 
 /**
- * The newest rows of the action `wanted`, of the actor `who` or of all, out of the one index that is sorted so. With `=`
- * instead of these bounds, any index would do that is sorted by time: for an action that is rare, all of the log. And
- * because the planner does not know who it is, it does not take them for few, and sort what it need not read.
+ * The newest rows of the action `wanted`, of the actor `who` or of all, from the one index with that order. With `=`
+ * instead of these bounds, the planner could use any index sorted by time, and read the whole log for a rare action. It
+ * does not know the value of `who`, so it cannot assume that there are few rows and sort them all.
  */
 function newestOfOne(isOfActor: boolean, { start, end, after, months }: Time): Sql {
   const [columns, wanted] = isOfActor ? [sql`actor, action`, sql`who, wanted`] : [sql`action`, sql`wanted`];

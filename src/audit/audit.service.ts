@@ -12,7 +12,7 @@ import { AuditLog } from './audit-log.entity';
 import { type AuditLogResponse, type AuditQuery, toAuditLogResponse } from './audit.dto';
 import { findAuditLogs, selectAuditLogs } from './audit.query';
 
-/** By the request, of which there is an index in each month. */
+/** By the request id, which has an index in each month. */
 const FIND_ROW = 'SELECT FROM audit_logs WHERE request_id = $1 AND id = $2';
 
 /** The only writer and the only reader of the audit log. */
@@ -23,7 +23,7 @@ export class AuditService {
     private readonly transactions: TransactionRunner,
   ) {}
 
-  /** Queues the audit rows of what `unit` does, in the order given. One of them proves that it has committed. */
+  /** Queues audit rows in the order given. One of them is the proof that `unit` has committed. */
   record(unit: UnitOfWork, ...entries: AuditEntry[]): void {
     const rows = entries.map((entry) => ({
       id: uuidv7(),

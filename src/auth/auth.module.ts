@@ -11,7 +11,7 @@ import { RolesGuard, TokenGuard } from './guards';
     AuthService,
     { provide: APP_GUARD, useClass: TokenGuard },
     { provide: APP_GUARD, useClass: RolesGuard },
-    // Guards are asked in this order: who may not do this at all is not told what is wrong with the request.
+    // Guards run in this order: a caller without access does not learn what is wrong with the request.
     { provide: APP_GUARD, useClass: UntakenInputGuard },
   ],
   exports: [AuthService],

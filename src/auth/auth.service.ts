@@ -48,7 +48,7 @@ export class AuthService {
     };
   }
 
-  /** @throws Unauthenticated if the token is valid but its user is not here, as after a change of database */
+  /** @throws Unauthenticated if the token is valid but its user does not exist, as after a change of database */
   async me(caller: UserActor): Promise<UserResponse> {
     const user = await this.transactions.read((manager) => manager.findOneBy(User, { id: caller.id }));
     if (!user) {
@@ -57,7 +57,7 @@ export class AuthService {
     return toUserResponse(user);
   }
 
-  /** Makes an administrator. @throws Duplicate if the email is taken, by whatever role */
+  /** Makes an administrator. @throws Duplicate if the email is taken, by a user of any role */
   async createAdmin(email: string, password: string): Promise<void> {
     const passwordHash = await hashPassword(password);
     await this.transactions.run((unit) =>
@@ -70,7 +70,7 @@ export class AuthService {
     return this.transactions.read((manager) => manager.findOneBy(User, { email: email.toLowerCase() }));
   }
 
-  /** Audited as the deed of the actor of the context or, where nobody is signed in, of the new user. */
+  /** The actor in the audit log is that of the context or, if nobody is signed in, the new user. */
   private async insertUser(unit: UnitOfWork, draft: UserDraft): Promise<User> {
     const id = uuidv7();
     await unit.tx.insert(User, { id, ...draft }).catch(orDuplicate('users_email_unique', 'email'));

@@ -6,14 +6,14 @@ import { type IsPublic, PUBLIC_ROUTE, ROUTE_ROLES } from '../platform/security/a
 import type { Role } from '../platform/security/actor';
 
 /**
- * Closed by default: every route needs a valid token, unless it is marked `@Public`. Only here an external issuer is
- * waited for: a request that needs no token goes on without.
+ * Denies by default: every route needs a valid token unless it is marked `@Public`. Only this guard waits for an
+ * external issuer: a request that needs no token does not.
  */
 @Injectable()
 export class TokenGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
-  /** @throws Unauthenticated; IssuerUnavailable if only the external issuer can tell, and does not */
+  /** @throws Unauthenticated; IssuerUnavailable if the external issuer must be asked and cannot be reached */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = requestOf(context);
     const isPublic = this.reflector.getAllAndOverride<IsPublic | undefined>(PUBLIC_ROUTE, [

@@ -6,23 +6,26 @@ import { Overloaded } from '../platform/errors/domain-errors';
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 /**
- * Hashing takes a core for some 30 ms: one for those who log in and one for those who register, or anybody could take
- * them all. Each have a queue of their own, so neither keep the others out, however many come.
+ * Hashing uses a core for some 30 ms, so log-ins and registrations get one at a time each, or anybody could use up all
+ * cores. Each has its own queue, so neither can block the other, however many come.
  */
 const loggingIn = pLimit(1);
 const registering = pLimit(1);
-/** Of those who wait in a queue; they have their turn some seconds later, within the time of their requests. */
+/** The longest queue: the last in it has its turn some seconds later, within the time limit of its request. */
 const MOST_WAITING = 100;
 
-/** A real hash of nothing that anybody knows, to be verified against when there is no such user. */
+/** A real hash of an unknown password, to verify against if there is no such user. */
 const NOBODY = hash(crypto.randomUUID(), COST);
 
-/** The hash of a new password. @throws Overloaded if too many wait already to have one made */
+/** The hash of a new password. @throws Overloaded if too many registrations wait already */
 export function hashPassword(password: string): Promise<string> {
   return inTurn(registering, () => hash(password, COST));
 }
 
-/** Takes about as long without a hash as with one, so that the time does not tell whether the user exists. @throws Overloaded if too many wait already to log in */
+/**
+ * Takes about as long without a hash as with one, so that the time does not reveal whether the user exists.
+ * @throws Overloaded if too many log-ins wait already
+ */
 export async function isPassword(password: string, passwordHash: string | undefined): Promise<boolean> {
   const expected = passwordHash ?? (await NOBODY);
   const isRight = await inTurn(loggingIn, () => verify(expected, password));

@@ -10,7 +10,7 @@ export class User {
   @PrimaryColumn('uuid')
   id!: string;
 
-  /** In lower case, so that it is unique whatever its case. */
+  /** In lower case, so that it is unique regardless of case. */
   @Column('text')
   email!: string;
 

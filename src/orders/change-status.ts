@@ -26,7 +26,7 @@ interface ChangeStatusRequest {
 }
 
 /**
- * Brings an order into another status and moves the stock behind it.
+ * Changes the status of an order and moves its stock.
  * @throws NotFound, Forbidden, VersionMismatch, InvalidTransition, ReservationNotActive, StockLevelFull
  */
 export const changeOrderStatus: Command<ChangeStatusRequest, Needs, Snapshot<LoadedOrders>> = {
@@ -48,7 +48,7 @@ export const changeOrderStatus: Command<ChangeStatusRequest, Needs, Snapshot<Loa
     const current = isOver ? cancelled(order) : order;
     assertVersion(ifMatch, current.version);
     if (isOver && status === 'confirmed') {
-      // It says more than that a cancelled order is final.
+      // Says more than that a cancelled order is final.
       throw new ReservationNotActive('expired');
     }
     const { stock } = assertTransition(current.status, status);
@@ -58,7 +58,10 @@ export const changeOrderStatus: Command<ChangeStatusRequest, Needs, Snapshot<Loa
   },
 };
 
-/** What a transition does to the reservation behind the order, and to its stock. @throws ReservationNotActive, StockLevelFull */
+/**
+ * The changes that a transition makes to the order's reservation and stock. @throws ReservationNotActive,
+ * StockLevelFull
+ */
 function stockChanges(snapshot: Snapshot, reservation: ReservationView, effect: StockEffect): Change[] {
   switch (effect) {
     case 'commit':

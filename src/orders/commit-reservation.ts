@@ -16,7 +16,7 @@ import { pendingOrder } from './place-order';
 interface CommitRequest {
   readonly reservationId: string;
   readonly caller: UserActor;
-  /** Of the order to be, if the reservation has none: made once, however often the request is tried. */
+  /** The id for a new order, if the reservation has none; it stays the same for every try. */
   readonly orderId: string;
 }
 

@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { AuditEntry } from '../audit/audit-action';
-import { type OrderBook, OrderBooks, type OrdersBehind } from '../inventory/commands/snapshot';
+import { type OrderBook, OrderBooks, type SnapshotOrders } from '../inventory/commands/snapshot';
 import type { Caused } from '../platform/batching/command';
 import type { LockWait } from '../platform/database/rows.locks';
 import type { Tx } from '../platform/database/tx';
@@ -13,7 +13,7 @@ import { auditOfOrder, OrderWriter } from './order.writer';
 import { findOrdersOf } from './orders.query';
 
 /** The orders of a batch, with their items. */
-export class LoadedOrders implements OrdersBehind {
+export class LoadedOrders implements SnapshotOrders {
   private readonly orders: Map<string, OrderView>;
 
   constructor(orders: readonly OrderView[]) {
@@ -42,7 +42,7 @@ export class LoadedOrders implements OrdersBehind {
   }
 }
 
-/** Tells inventory of the orders behind reservations. */
+/** Gives inventory access to the orders of reservations. */
 @Injectable()
 export class Orders implements OrderBook, OnModuleInit {
   constructor(

@@ -17,7 +17,7 @@ interface SortOrder {
   readonly direction: 'ASC' | 'DESC';
 }
 
-/** Every order of the list is a total one: the id, which is unique, breaks ties. */
+/** Every sort order is total: the unique id breaks ties. */
 export const SORT_ORDERS: Readonly<Record<OrderSort, SortOrder>> = {
   newest: { column: 'created_at', direction: 'DESC' },
   oldest: { column: 'created_at', direction: 'ASC' },
@@ -27,11 +27,11 @@ export const SORT_ORDERS: Readonly<Record<OrderSort, SortOrder>> = {
 
 export type OrderFilters = Omit<OrdersQuery, 'limit' | 'cursor' | 'count'>;
 
-/** Where so few orders lie in a range, all of them are looked at and sorted. */
+/** If a range has at most this many orders, all of them are read and sorted. */
 const FEW = 1000;
-/** From so many on, the best plan of a page stays the same however many more they become. */
+/** From this many orders on, the best plan of a page no longer changes as they grow. */
 const MANY = 10_000;
-/** Before and behind every id. */
+/** Below and above every id. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -43,7 +43,7 @@ export interface Part {
 
 /**
  * The orders of a part of the list, with their items, in the order of `sort`. One statement.
- * @param areMany whether there are many orders: a plan that was made for few would stay while they become many
+ * @param areMany whether there are many orders: a plan prepared for few would stay in use as they grow
  */
 export function findOrders(
   manager: EntityManager,
@@ -52,7 +52,7 @@ export function findOrders(
   areMany: boolean,
 ): Promise<OrderView[]> {
   const { text, values } = ordersQuery(filters, part);
-  // Each length is a statement of its own: other than the usual one, none is asked for often enough to be kept.
+  // Each length is a separate statement: only the default one is used often enough to prepare.
   const isKept = areMany && part.count === DEFAULT_PAGE_SIZE + 1;
   return manager.query<OrderView[]>(isKept ? prepared(text) : text, values);
 }
@@ -66,10 +66,10 @@ export async function findWhetherMany(manager: EntityManager): Promise<boolean> 
 }
 
 /**
- * The statement of `findOrders`. The page of each status is looked up by itself, in an index that has that status in
- * order; these pages are merged, and only the orders that are shown are read from the table: OFFSET 0 has each of them
- * looked up. There are few different statements, as a range that is not asked for is one without end, and the limit
- * stands in them: so a plan that is made once, for any values, knows how little it has to read.
+ * The statement of `findOrders`. It looks up the page of each status separately, in an index that is sorted within the
+ * status, and merges these pages. Only the orders on the page are read from the table: OFFSET 0 makes the planner look
+ * up each. An absent range becomes an unbounded one, so there are few different statements. The limit is part of the
+ * text, so a generic plan knows how little it has to read.
  */
 export function ordersQuery(filters: OrderFilters, { count, after }: Part): Sql {
   const { column, direction } = SORT_ORDERS[filters.sort];
@@ -83,7 +83,7 @@ export function ordersQuery(filters: OrderFilters, { count, after }: Part): Sql 
     ORDER BY ${raw(`page.${column} ${direction}, page.id ${direction}`)}`;
 }
 
-/** All of them in no order, for an estimate. */
+/** All matching orders, unsorted, for an estimate. */
 export function selectOrders(filters: OrderFilters): Sql {
   const ranges = rangesOf(filters);
   const conditions = [
@@ -96,16 +96,16 @@ export function selectOrders(filters: OrderFilters): Sql {
 }
 
 /**
- * A range of the column that the list is not sorted by has a trap: where few orders lie in it, following the sort order
- * to find them can mean to read the whole index, and the planner cannot see it coming (what was ordered yesterday is
- * hardly ever delivered). So the range is counted first, up to a limit, and one of two ways is taken: the other is not
- * even begun. Which index a way follows is not left to estimates: all else is hidden from the planner.
+ * A range of the column that the list is not sorted by is a trap: if few orders lie in it, finding them in sort order
+ * can read the whole index, and the planner does not expect that (an order of yesterday is hardly ever delivered). So
+ * the range is counted first, up to a limit, and only one of two strategies runs. The index of each is not left to
+ * estimates: conditions that could suggest another are hidden from the planner.
  */
 function pageOfStatus(filters: OrderFilters, after: Position | undefined, sortedBy: (by: string) => Sql): Sql {
   const { column } = SORT_ORDERS[filters.sort];
   const other = column === 'created_at' ? 'total_amount' : 'created_at';
   const ranges = rangesOf(filters);
-  const listed = behind(after, ranges[column], SORT_ORDERS[filters.sort]);
+  const listed = afterPosition(after, ranges[column], SORT_ORDERS[filters.sort]);
   const ofStatus = (...conditions: Sql[]): Sql =>
     sql`FROM orders ${where([sql`status = wanted.status`, ...ownerOf(filters), ...conditions])}`;
   const pageBy = (sorted: string, ...conditions: Sql[]): Sql =>
@@ -124,10 +124,10 @@ function pageOfStatus(filters: OrderFilters, after: Position | undefined, sorted
     CROSS JOIN LATERAL ((${few}) UNION ALL (${many})) AS page`;
 }
 
-/** Adding nothing keeps the order of a column, and no index has it. */
+/** Adding zero keeps the order of a column, and no index covers the expression. */
 const UNINDEXED: Record<Column, string> = { created_at: `created_at + interval '0'`, total_amount: 'total_amount + 0' };
 
-/** To the planner a CASE is true for every second row, whatever is in it. */
+/** The planner assumes that a CASE is true for every second row, whatever it contains. */
 function hidden(conditions: readonly Sql[]): Sql {
   return sql`CASE WHEN ${join(conditions, ' AND ')} THEN true END`;
 }
@@ -156,8 +156,8 @@ function within(column: Column, { least, most }: Range): Sql[] {
   return [sql`${raw(column)} >= ${least}`, sql`${raw(column)} <= ${most}`];
 }
 
-/** What comes after a position, or from where the range begins, to where it ends. */
-function behind(after: Position | undefined, range: Range, { column, direction }: SortOrder): Sql[] {
+/** The conditions from a position, or from the start of the range, to its end. */
+function afterPosition(after: Position | undefined, range: Range, { column, direction }: SortOrder): Sql[] {
   const isUp = direction === 'ASC';
   const [first, last] = isUp ? [range.least, range.most] : [range.most, range.least];
   const [value, id] = after ? [after.value, after.id] : [first, isUp ? FIRST_ID : LAST_ID];

@@ -4,7 +4,7 @@ import type { Role } from '../platform/security/actor';
 export const ORDER_STATUSES = ['pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled'] as const;
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 
-/** What a transition does to the stock behind the order. */
+/** What a transition does to the order's stock. */
 export type StockEffect = 'commit' | 'cancel' | 'restock' | 'none';
 
 interface Transition {
@@ -13,16 +13,18 @@ interface Transition {
 }
 
 interface StatusRules {
-  /** Whether an order in this status has been sold, so that its amount counts as revenue. */
+  /** Whether the amount of an order in this status counts as revenue. */
   readonly isRevenue: boolean;
-  /** Where an order may go from here. */
+  /** The statuses that may follow. */
   readonly to: Readonly<Partial<Record<OrderStatus, Transition>>>;
 }
 
 const EITHER: readonly Role[] = ['user', 'admin'];
 const ADMIN: readonly Role[] = ['admin'];
 
-/** The state machine: of each status whether it counts as revenue, where it leads, who may go there, and what that does to the stock. */
+/**
+ * The state machine: for each status its revenue, the transitions from it, who may make them, and their stock effect.
+ */
 const RULES: Readonly<Record<OrderStatus, StatusRules>> = {
   pending: {
     isRevenue: false,
@@ -44,7 +46,7 @@ export function allowedFrom(status: OrderStatus): OrderStatus[] {
   return Object.keys(RULES[status].to) as OrderStatus[];
 }
 
-/** @throws InvalidTransition if no arrow leads from one to the other */
+/** @throws InvalidTransition if there is no such transition */
 export function assertTransition(from: OrderStatus, to: OrderStatus): Transition {
   const transition = RULES[from].to[to];
   if (!transition) {
@@ -53,18 +55,18 @@ export function assertTransition(from: OrderStatus, to: OrderStatus): Transition
   return transition;
 }
 
-/** A pending order as it reads once its hold is over: already as the sweep will leave it. */
+/** How a pending order reads once its hold is over: exactly as the sweep will write it. */
 export function cancelled<T extends { status: OrderStatus; version: number }>(order: T): T {
   return { ...order, status: 'cancelled', version: order.version + 1 };
 }
 
-/** Whether this status is for other roles to set. One that no arrow leads to is nobody's: there the state machine refuses. */
+/** Whether only other roles may set this status. If no transition leads to it, the state machine refuses instead. */
 export function isForbidden(role: Role, to: OrderStatus): boolean {
   const arrows = arrowsTo(to);
   return arrows.length > 0 && !arrows.some(({ roles }) => roles.includes(role));
 }
 
-/** Whether an order that is brought to this status may move stock. */
+/** Whether a transition to this status may move stock. */
 export function movesStock(to: OrderStatus): boolean {
   return arrowsTo(to).some(({ stock }) => stock !== 'none');
 }

@@ -2,7 +2,7 @@ import type { Change } from '../platform/batching/command';
 import type { OrderView } from './order.entity';
 import type { OrderStatus } from './order-state';
 
-/** What has happened to an order, which is given as it is after that. */
+/** A change of an order, with the order as it is afterwards. */
 export type OrderChange = OrderCreated | OrderStatusChanged;
 
 export interface OrderCreated extends Change {
@@ -17,7 +17,7 @@ export interface OrderStatusChanged extends Change {
   readonly reason: string | null;
 }
 
-/** The change of an order's status, at this time. Whether it may be is for the caller to know. */
+/** A change of an order's status at this time. The caller checks that it is allowed. */
 export function statusChanged(before: OrderView, to: OrderStatus, reason: string | null, at: Date): OrderStatusChanged {
   const order = { ...before, status: to, version: before.version + 1, expiresAt: null, updatedAt: at };
   return { type: 'order.status_changed', order, from: before.status, reason };

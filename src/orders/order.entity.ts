@@ -38,14 +38,14 @@ export class Order {
   updatedAt!: Date;
 }
 
-/** An order, and what readers want to know of it. */
+/** An order, with what readers are shown of it. */
 export interface OrderView extends Order {
   readonly items: readonly Omit<OrderItem, 'orderId'>[];
   /** When its hold ends; null once it is no longer pending. */
   readonly expiresAt: Date | null;
 }
 
-/** A line of an order, with sku, name and price as they were when it was made. */
+/** A line of an order, with sku, name and price as of when it was made. */
 @Entity('order_items')
 @Check('order_items_quantity_positive', 'quantity > 0')
 export class OrderItem {
@@ -71,7 +71,7 @@ export class OrderItem {
   unitPrice!: string;
 }
 
-/** One step of an order through its states. */
+/** One status change of an order. */
 @Entity('order_status_changes')
 export class OrderStatusChange {
   @PrimaryColumn('uuid')

@@ -12,10 +12,10 @@ const UPDATE = `
   FROM unnest($1::uuid[], $2::text[], $3::int[], $4::timestamptz[]) AS new (id, status, version, updated_at)
   WHERE orders.id = new.id`;
 
-/** The only writer of orders: turns what has happened to them into rows, and into their history. */
+/** The only writer of orders: turns changes into rows and history. */
 @Injectable()
 export class OrderWriter {
-  /** Queues the rows of any changes. Of each order only the last state is written, and all that led to it. */
+  /** Queues the rows of any changes: the last state of each order, and each status change in its history. */
   write(unit: UnitOfWork, changes: readonly Caused<OrderChange>[]): void {
     const last = new Map(changes.map(({ order }) => [order.id, order]));
     const createdIds = changes.filter(({ type }) => type === 'order.created').map(({ order }) => order.id);

@@ -7,7 +7,7 @@ import { cancelled } from './order-state';
 import type { OrderView } from './order.entity';
 import { type OrderResponse, toOrderResponse } from './orders.dto';
 
-/** What an `OrderView` has, of `orders`: one look-up of its items, and of its reservation while it is pending. */
+/** The columns of an `OrderView`: with one look-up of the items, and of the reservation while the order is pending. */
 export const ORDER_VIEW = `id, user_id AS "userId", status, total_amount AS "totalAmount", currency,
     reservation_id AS "reservationId", version, created_at AS "createdAt", updated_at AS "updatedAt", (
       SELECT expires_at FROM reservations WHERE reservations.id = orders.reservation_id AND orders.status = 'pending') AS "expiresAt", (
@@ -15,7 +15,7 @@ export const ORDER_VIEW = `id, user_id AS "userId", status, total_amount AS "tot
         'name', name, 'quantity', quantity, 'unitPrice', unit_price::text) ORDER BY product_id, warehouse_id), '[]')
       FROM order_items WHERE order_id = orders.id) AS items`;
 
-/** Orders as they are written, by their ids or by those of their reservations. The statement is sent at once. */
+/** Orders as stored, by their ids or their reservations' ids. The statement is sent at once. */
 export function findOrdersOf(
   manager: EntityManager,
   ids: readonly string[],
@@ -26,8 +26,8 @@ export function findOrdersOf(
 }
 
 /**
- * An order as it reads now: one that is still pending although its hold is over has been cancelled at the end of that, as
- * the sweep will write it. One statement.
+ * An order as it reads now: if its hold is over but not yet swept, it reads as cancelled at the end of the hold, as the
+ * sweep will write it. One statement.
  */
 export async function findOrder(manager: EntityManager, id: string): Promise<OrderView | undefined> {
   const [row] = await manager.query<(OrderView & { now: Date })[]>(
@@ -47,7 +47,7 @@ export function answerOrder(order: OrderView): Answer<OrderResponse> {
   return new Answer(toOrderResponse(order), { version: order.version });
 }
 
-/** An order that was made by the request: with its path as well. */
+/** The answer for a new order: also with its path. */
 export function answerNewOrder(order: OrderView): Answer<OrderResponse> {
   return new Answer(toOrderResponse(order), { version: order.version, location: `/api/orders/${order.id}` });
 }

@@ -20,14 +20,15 @@ import { answerOrder, assertMayUseOrder, findOrder } from './orders.query';
 
 @Injectable()
 export class OrdersReader {
-  /** Whether there are known to be many orders; until then each page asks. They do not become few again. */
+  /** Whether there are many orders. Until then each page checks; orders are never deleted. */
   private areMany = false;
 
   constructor(private readonly transactions: TransactionRunner) {}
 
   /**
-   * Lists the caller's own orders, or all for an admin, in one statement a page. Exact while orders are made: a page
-   * begins where the one before ended, whatever came in above. @throws InvalidCursor, Forbidden for another's user_id
+   * Lists the caller's own orders, or all for an admin, in one statement a page. Paging is exact while orders are made:
+   * a page begins where the previous one ended, whatever was added before it. @throws InvalidCursor, Forbidden for
+   * another's user_id
    */
   async list({ limit, cursor, count, ...query }: OrdersQuery, caller: UserActor): Promise<Page<OrderResponse>> {
     const filters = { ...query, user_id: userToShow(query.user_id, caller) };
@@ -50,20 +51,23 @@ export class OrdersReader {
     return page.withEstimate(estimate, cursor);
   }
 
-  /** The order as it reads now, whether the sweep has been there or not. @throws NotFound, also for someone else's */
+  /** The order as it reads now, the same before and after the sweep. @throws NotFound, also for someone else's */
   async get(id: string, caller: UserActor): Promise<Answer<OrderResponse>> {
     const order = await this.transactions.read((manager) => findOrder(manager, id));
     assertMayUseOrder(order, id, caller);
     return answerOrder(order);
   }
 
-  /** The status changes, oldest first; the end of a hold is among them when the sweep has written it. @throws NotFound, also for someone else's */
+  /**
+   * The status changes, oldest first; the end of a hold appears once the sweep has written it.
+   * @throws NotFound, also for someone else's
+   */
   async history(id: string, caller: UserActor): Promise<Page<OrderStatusChangeResponse>> {
     const changes = await this.transactions.read(async (manager) => {
       assertMayUseOrder(await manager.findOneBy(Order, { id }), id, caller);
       return manager.find(OrderStatusChange, { where: { orderId: id }, order: { createdAt: 'ASC', id: 'ASC' } });
     });
-    // An order has no more steps than its state machine, so there is only one page.
+    // An order has at most as many changes as its state machine allows, so there is only one page.
     return new Page(changes.map(toOrderStatusChangeResponse), MAX_PAGE_SIZE, null);
   }
 }

@@ -32,7 +32,7 @@ export class OrdersService {
       const ttlSeconds = this.config.reservationTtlSeconds;
       return this.commands.submit(reserve, { ...hold, ttlSeconds, conclude: orderOf }, from);
     }
-    // As the database spells it: the batch tells its reservations by their ids.
+    // In lower case, as the database returns it: the batch identifies its reservations by id.
     const reservationId = reservation_id!.toLowerCase();
     return this.commands.submit(placeOrder, { reservationId, caller, orderId }, from);
   }

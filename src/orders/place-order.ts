@@ -16,12 +16,12 @@ import { answerNewOrder } from './orders.query';
 interface PlaceOrderRequest {
   readonly reservationId: string;
   readonly caller: UserActor;
-  /** Of the order to be: made once, however often the request is tried. */
+  /** The id for the new order; it stays the same for every try. */
   readonly orderId: string;
 }
 
 /**
- * Makes a pending order of a reservation, which stays active and now belongs to it.
+ * Makes a pending order from a reservation, which stays active and now belongs to it.
  * @throws NotFound, ReservationNotActive, Duplicate if the reservation has an order
  */
 export const placeOrder: Command<PlaceOrderRequest, Needs, Snapshot> = {
@@ -46,14 +46,14 @@ export const placeOrder: Command<PlaceOrderRequest, Needs, Snapshot> = {
   },
 };
 
-/** The pending order that a reservation becomes which was made for it. */
+/** The pending order for a reservation that was made for it. */
 export function orderOf(reservation: ReservationView): Decision {
   const order = pendingOrder(reservation);
   const created: OrderCreated = { type: 'order.created', order };
   return { changes: [created], answer: answerNewOrder(order) };
 }
 
-/** A new order of a reservation whose `orderId` says which. */
+/** A new order from a reservation that has its `orderId`. */
 export function pendingOrder({ id: reservationId, orderId, items, ...reservation }: ReservationView): OrderView {
   const { userId, totalAmount, currency, expiresAt, updatedAt: now } = reservation;
   return {

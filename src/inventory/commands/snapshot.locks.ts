@@ -5,16 +5,16 @@ import type { Tx } from '../../platform/database/tx';
 import { Reservation, type ReservationView } from '../reservations/reservation.entity';
 import type { StockLevel } from '../stock/stock.entity';
 import { lockLevelsOf } from '../stock/stock.locks';
-import type { OrderBook, OrdersBehind } from './snapshot';
+import type { OrderBook, SnapshotOrders } from './snapshot';
 
 interface Seen {
-  readonly orders: OrdersBehind;
+  readonly orders: SnapshotOrders;
   readonly reservations: ReadonlyMap<string, ReservationView>;
   readonly productIds: readonly string[];
 }
 
 interface Locked {
-  readonly orders: OrdersBehind;
+  readonly orders: SnapshotOrders;
   readonly rows: Reservation[];
   readonly levels: StockLevel[];
   readonly now: Date;
@@ -26,11 +26,11 @@ interface Locked {
  */
 export async function lockAll(tx: Tx, seen: Seen, book: OrderBook, lockWait: LockWait): Promise<Locked> {
   const ids = [...seen.reservations.keys()];
-  const behind = book.lock(tx, seen.orders, lockWait);
+  const lockingOrders = book.lock(tx, seen.orders, lockWait);
   const locking = ids.length > 0 ? lockRows(tx, Reservation, ids, lockWait) : [];
   const productIds = lockWait === 'share' ? productsOf(await locking, seen) : seen.productIds;
   const [orders, rows, levels, now] = await together([
-    behind,
+    lockingOrders,
     locking,
     productIds.length > 0 ? lockLevelsOf(tx, productIds, lockWait) : [],
     databaseNow(tx),

@@ -24,7 +24,7 @@ export interface Needs {
 }
 
 /** What requests are decided on: rows as they are at one moment, seen or locked. */
-export interface Snapshot<Orders extends OrdersBehind = OrdersBehind> {
+export interface Snapshot<Orders extends SnapshotOrders = SnapshotOrders> {
   /** The database's time: of locked rows, when the last of them was locked. */
   readonly now: Date;
   readonly stock: AvailableStock;
@@ -37,7 +37,7 @@ export interface Snapshot<Orders extends OrdersBehind = OrdersBehind> {
 }
 
 /** The orders that a batch is about, seen or locked. */
-export interface OrdersBehind {
+export interface SnapshotOrders {
   readonly ids: readonly string[];
   has(id: string): boolean;
   /** What cancels the order behind a hold that has ended at this time, if it is pending. */
@@ -51,9 +51,9 @@ export interface OrdersBehind {
  */
 export interface OrderBook {
   /** Those with these ids, and those made of these reservations. Sends its statements at once. */
-  look(manager: EntityManager, orderIds: readonly string[], reservationIds: readonly string[]): Promise<OrdersBehind>;
+  look(manager: EntityManager, orderIds: readonly string[], reservationIds: readonly string[]): Promise<SnapshotOrders>;
   /** Locks those that were seen, in the order of their ids. Sends its statement at once. */
-  lock(tx: Tx, seen: OrdersBehind, lockWait: LockWait): Promise<OrdersBehind>;
+  lock(tx: Tx, seen: SnapshotOrders, lockWait: LockWait): Promise<SnapshotOrders>;
   /** Queues the rows that the changes of orders are. */
   write(unit: UnitOfWork, changes: readonly Caused<Change>[]): void;
   auditOf(change: Caused<Change>): AuditEntry;

@@ -17,8 +17,9 @@ const REFRESH_MS = 10 * 60_000;
 const LONGEST_USE_MS = 60 * 60_000;
 /** The shortest interval between fetches for unknown keys: anybody can make one up. */
 const UNKNOWN_KEY_INTERVAL_MS = 30_000;
-/** The timeout of a fetch, and the shortest pause after a failed one. */
+/** The timeout of a fetch. */
 const TIMEOUT_MS = 3_000;
+/** The shortest interval between fetches. */
 const RETRY_MS = 5_000;
 
 const TOO_SOON = new Error('The keys were asked for a moment ago');
