@@ -3,6 +3,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { AdminModule } from './admin/admin.module';
 import { AuditModule } from './audit/audit.module';
 import { AuthModule } from './auth/auth.module';
+import { EventsModule } from './events/events.module';
 import { InventoryModule } from './inventory/inventory.module';
 import { OrdersModule } from './orders/orders.module';
 import { type Foundation, PlatformModule } from './platform/platform.module';
@@ -25,6 +26,7 @@ export class AppModule {
         InventoryModule,
         OrdersModule,
         AdminModule,
+        EventsModule,
       ],
     };
   }

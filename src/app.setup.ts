@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule, type AppOptions } from './app.module';
+import { EventJobs } from './events/event-jobs';
 import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import type { AppConfig } from './platform/config/app-config';
 import { serveDocs } from './platform/http/docs';
@@ -47,6 +48,7 @@ export async function createApp(
     await server.ready();
     if (options.cronJobs) {
       app.get(SweepSchedule, { strict: false }).start();
+      app.get(EventJobs, { strict: false }).start();
     }
     return app;
   } catch (error) {

@@ -10,6 +10,7 @@ const ARROWS: Record<string, string[]> = {
   auth: ['platform', 'audit'],
   inventory: ['platform', 'audit'],
   orders: ['platform', 'audit', 'inventory'],
+  events: ['platform', 'audit'],
   admin: ['platform', 'orders'],
   seed: ['platform', 'audit', 'inventory'],
 };
@@ -18,6 +19,7 @@ const ARROWS: Record<string, string[]> = {
 const PUBLIC_FILES = [
   'audit/audit-action',
   'audit/audit-partitions',
+  'audit/audit.dto',
   'audit/audit.service',
   'inventory/commands/snapshot',
   'inventory/commands/stock-commands',

@@ -13,6 +13,26 @@ interface ReservationState {
   order_id?: string | null;
 }
 
+/** Whose it is, for how much, and of which products: so that who is told of it need not ask back. */
+export interface Purchase {
+  user_id: string;
+  total_amount: string;
+  currency: string;
+  product_ids: string[];
+}
+
+interface OrderState extends Purchase {
+  status: string;
+  version: number;
+  reservation_id: string | null;
+}
+
+/** What was available of a product, over all warehouses, when it crossed its threshold. */
+export interface StockAlert {
+  available: number;
+  low_stock_threshold: number;
+}
+
 /** A partition that was detached from the audit log: its table, and the last month in it. */
 export interface ArchivedMonth {
   table: string;
@@ -42,13 +62,16 @@ export interface AuditActions {
       reason: string | null;
     };
   };
+  'stock.low': { oldValue?: undefined; newValue: StockAlert };
+  'stock.depleted': { oldValue?: undefined; newValue: StockAlert };
+  'stock.replenished': { oldValue?: undefined; newValue: StockAlert };
   'reservation.created': { oldValue?: undefined; newValue: object };
-  'reservation.extended': { oldValue: { expires_at: string }; newValue: { expires_at: string } };
-  'reservation.committed': { oldValue: ReservationState; newValue: ReservationState };
-  'reservation.cancelled': { oldValue: ReservationState; newValue: ReservationState };
-  'reservation.expired': { oldValue: ReservationState; newValue: ReservationState };
-  'order.created': { oldValue?: undefined; newValue: object };
-  'order.status_changed': { oldValue: { status: string }; newValue: { status: string; reason: string | null } };
+  'reservation.extended': { oldValue: { expires_at: string }; newValue: { expires_at: string } & Purchase };
+  'reservation.committed': { oldValue: ReservationState; newValue: ReservationState & Purchase };
+  'reservation.cancelled': { oldValue: ReservationState; newValue: ReservationState & Purchase };
+  'reservation.expired': { oldValue: ReservationState; newValue: ReservationState & Purchase };
+  'order.created': { oldValue?: undefined; newValue: OrderState };
+  'order.status_changed': { oldValue: { status: string }; newValue: OrderState & { reason: string | null } };
   'audit_log.archived': { oldValue?: undefined; newValue: ArchivedMonth };
 }
 
@@ -62,6 +85,9 @@ export const AUDIT_ACTIONS = [
   'warehouse.updated',
   'stock.adjusted',
   'stock.transferred',
+  'stock.low',
+  'stock.depleted',
+  'stock.replenished',
   'reservation.created',
   'reservation.extended',
   'reservation.committed',
@@ -72,8 +98,11 @@ export const AUDIT_ACTIONS = [
   'audit_log.archived',
 ] as const satisfies readonly AuditAction[];
 
+const STOCK_ALERTS: readonly AuditAction[] = ['stock.low', 'stock.depleted', 'stock.replenished'];
+
+/** The part of an action before the dot; but what all levels of a product have together is the product's. */
 export function objectTypeOf(action: AuditAction): string {
-  return action.slice(0, action.indexOf('.'));
+  return STOCK_ALERTS.includes(action) ? 'product' : action.slice(0, action.indexOf('.'));
 }
 
 /** One audit row to write: the action determines which values it has. */

@@ -9,6 +9,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 @Index('audit_logs_by_actor', ['actor', 'action', 'createdAt', 'id'])
 @Index('audit_logs_by_action', ['action', 'createdAt', 'id'])
 @Index('audit_logs_by_request', ['requestId'])
+@Index('audit_logs_by_xid', ['xid'], { where: 'xid IS NOT NULL' })
 export class AuditLog {
   @PrimaryColumn({ type: 'timestamptz', precision: 3, default: () => 'clock_timestamp()' })
   createdAt!: Date;
@@ -37,4 +38,8 @@ export class AuditLog {
 
   @Column('uuid')
   requestId!: string;
+
+  /** The transaction that wrote the row, for the feed of events. A number, because TypeORM knows no xid8. Null: no event. */
+  @Column({ type: 'bigint', nullable: true, default: () => 'txid_current()' })
+  xid!: string | null;
 }

@@ -56,11 +56,22 @@ function historyOf(change: Caused<OrderChange>): Partial<OrderStatusChange> | un
 
 export function auditOfOrder(change: Caused<OrderChange>): AuditEntry {
   const { order, cause } = change;
+  const state = {
+    status: order.status,
+    version: order.version,
+    reservation_id: order.reservationId,
+    user_id: order.userId,
+    total_amount: order.totalAmount,
+    currency: order.currency,
+    product_ids: productIdsOf(order),
+  };
   if (change.type === 'order.created') {
-    const { status, userId: user_id, reservationId: reservation_id, totalAmount: total_amount, currency } = order;
-    const newValue = { status, user_id, reservation_id, total_amount, currency };
-    return { action: change.type, objectId: order.id, newValue, cause };
+    return { action: change.type, objectId: order.id, newValue: state, cause };
   }
-  const newValue = { status: order.status, reason: change.reason };
+  const newValue = { ...state, reason: change.reason };
   return { action: change.type, objectId: order.id, oldValue: { status: change.from }, newValue, cause };
+}
+
+function productIdsOf({ items }: OrderView): string[] {
+  return [...new Set(items.map(({ productId }) => productId))];
 }

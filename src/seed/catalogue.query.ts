@@ -47,12 +47,12 @@ export const WRITE_CATALOGUE = [
     FROM seed_products`,
 
   sql`
-    INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id, created_at)
+    INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id, created_at, xid)
     SELECT pg_temp.id(ms, i, 'product audit'), pg_temp.staff(), 'product.created', 'product', id,
       jsonb_build_object('sku', sku, 'name', name, 'description', ${DESCRIPTION}::text, 'price', price::text,
         'currency', 'EUR', 'is_active', true, 'low_stock_threshold', 10, 'initial_stock', stock,
         'warehouse_id', ${MAIN_WAREHOUSE_ID}::text),
-      pg_temp.id(ms, i, 'product request'), pg_temp.moment(ms)
+      pg_temp.id(ms, i, 'product request'), pg_temp.moment(ms), NULL
     FROM seed_products`,
 ];
 

@@ -62,10 +62,13 @@ export const WRITE_BATCH = [
 
   /** What the service writes down at each step: first of the reservation, a millisecond later of its order. */
   sql`
-    INSERT INTO audit_logs (id, actor, action, object_type, object_id, old_value, new_value, request_id, created_at)
+    INSERT INTO audit_logs (id, actor, action, object_type, object_id, old_value, new_value, request_id, created_at, xid)
     SELECT pg_temp.id(ms + later, n * 8 + step, action), actor, action, split_part(action, '.', 1), object_id, old_value,
-      new_value, request_id, pg_temp.moment(ms + later)
+      new_value, request_id, pg_temp.moment(ms + later), NULL
     FROM seed_steps JOIN seed_orders AS orders USING (n)
+    CROSS JOIN LATERAL jsonb_build_object('user_id', user_id, 'total_amount', total::text, 'currency', 'EUR',
+      'product_ids', jsonb_path_query_array(items, '$[*].product_id')) AS purchase
+    CROSS JOIN LATERAL jsonb_build_object('status', to_status, 'version', step + 1, 'reservation_id', reservation_id) AS state
     CROSS JOIN LATERAL (
       SELECT 1 AS later, 'reservation.created' AS action, reservation_id AS object_id, NULL::jsonb AS old_value,
         jsonb_build_object('id', reservation_id, 'user_id', user_id, 'status', hold, 'items', items,
@@ -73,27 +76,26 @@ export const WRITE_BATCH = [
           'created_at', pg_temp.iso(ms), 'updated_at', pg_temp.iso(ms)) AS new_value
       WHERE step = 0
       UNION ALL
-      SELECT 2, 'order.created', orders.id, NULL, jsonb_build_object('status', to_status, 'user_id', user_id,
-        'reservation_id', reservation_id, 'total_amount', total::text, 'currency', 'EUR')
+      SELECT 2, 'order.created', orders.id, NULL, state || purchase
       WHERE step = 0
       UNION ALL
       SELECT 1, 'reservation.' || hold, reservation_id,
         jsonb_build_object('status', 'active', 'expires_at', pg_temp.iso(expires_ms), 'order_id', orders.id),
-        jsonb_build_object('status', hold, 'order_id', orders.id)
+        jsonb_build_object('status', hold, 'order_id', orders.id) || purchase
       WHERE step = 1
       UNION ALL
       SELECT 2, 'order.status_changed', orders.id, jsonb_build_object('status', from_status),
-        jsonb_build_object('status', to_status, 'reason', reason)
+        state || purchase || jsonb_build_object('reason', reason)
       WHERE step > 0
     ) AS entry
     ORDER BY ms`,
 
   sql`
-    INSERT INTO audit_logs (id, actor, action, object_type, object_id, old_value, new_value, request_id, created_at)
+    INSERT INTO audit_logs (id, actor, action, object_type, object_id, old_value, new_value, request_id, created_at, xid)
     SELECT pg_temp.id(ms + 1, i, 'delivery audit'), pg_temp.staff(), 'stock.adjusted', 'stock', product_id,
       jsonb_build_object('warehouse_id', ${MAIN_WAREHOUSE_ID}::text, 'available_stock', available, 'reserved_stock', reserved),
       jsonb_build_object('warehouse_id', ${MAIN_WAREHOUSE_ID}::text, 'available_stock', available + quantity,
         'reserved_stock', reserved, 'delta', quantity, 'reason', 'delivery'),
-      request_id, pg_temp.moment(ms + 1)
+      request_id, pg_temp.moment(ms + 1), NULL
     FROM seed_deliveries`,
 ];

@@ -28,9 +28,9 @@ function writeUsers(people: Sql): Sql {
       SELECT id, email, ${UNUSABLE_HASH}, role, pg_temp.moment(ms) FROM people ORDER BY ms
       ON CONFLICT (id) DO NOTHING RETURNING id
     )
-    INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id, created_at)
+    INSERT INTO audit_logs (id, actor, action, object_type, object_id, new_value, request_id, created_at, xid)
     SELECT pg_temp.id(ms, i, 'registration'), actor, 'user.registered', 'user', id,
-      jsonb_build_object('email', email, 'role', role), pg_temp.id(ms, i, 'registration request'), pg_temp.moment(ms)
+      jsonb_build_object('email', email, 'role', role), pg_temp.id(ms, i, 'registration request'), pg_temp.moment(ms), NULL
     FROM people JOIN written USING (id) RETURNING id`;
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from '../../src/app.setup';
+import { EventTicks } from '../../src/events/feed/event-ticks';
 import { ReservationSweep } from '../../src/inventory/reservations/reservation-sweep';
 import { loadConfig } from '../../src/platform/config/app-config';
 import { log } from '../../src/platform/logging/logger';
@@ -25,6 +26,8 @@ export interface TestApp {
   aUser(role?: Role): Api;
   /** Runs the sweep once; says how many reservations it expired. */
   sweep(): Promise<number>;
+  /** Puts all that has been committed into the feed of events. */
+  tick(): Promise<boolean>;
   /** Stops the application and drops its database. */
   close(): Promise<void>;
 }
@@ -57,6 +60,7 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
     anonymous: new Api(url),
     admin: as('admin'),
     aUser: (role = 'user') => as(role),
+    tick: () => app.get(EventTicks, { strict: false }).tick(),
     sweep: () => app.get(ReservationSweep, { strict: false }).sweep(),
     close: async () => {
       await app.close();

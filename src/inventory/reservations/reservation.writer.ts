@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { AuditEntry } from '../../audit/audit-action';
+import type { AuditEntry, Purchase } from '../../audit/audit-action';
 import type { Caused } from '../../platform/batching/command';
 import { prepared } from '../../platform/database/prepared';
 import type { UnitOfWork } from '../../platform/database/unit-of-work';
@@ -55,6 +55,11 @@ function itemsOf({ id, userId, items }: ReservationView): ReservationItem[] {
   return items.map((item) => ({ ...item, reservationId: id, userId }));
 }
 
+function purchaseOf({ userId, totalAmount, currency, items }: ReservationView): Purchase {
+  const product_ids = [...new Set(items.map(({ productId }) => productId))];
+  return { user_id: userId, total_amount: totalAmount, currency, product_ids };
+}
+
 /** The audit row of a change. That a reservation belongs to an order is told by that of the order. */
 export function auditOfReservation(change: Caused<ReservationChange>): AuditEntry | undefined {
   const { reservation, cause } = change;
@@ -67,7 +72,7 @@ export function auditOfReservation(change: Caused<ReservationChange>): AuditEntr
         action: change.type,
         objectId,
         oldValue: { expires_at: change.before.expiresAt.toISOString() },
-        newValue: { expires_at: reservation.expiresAt.toISOString() },
+        newValue: { expires_at: reservation.expiresAt.toISOString(), ...purchaseOf(reservation) },
         cause,
       };
     case 'reservation.ended': {
@@ -76,7 +81,7 @@ export function auditOfReservation(change: Caused<ReservationChange>): AuditEntr
         action: `reservation.${change.as}`,
         objectId,
         oldValue: { status, expires_at: expiresAt.toISOString(), order_id: orderId },
-        newValue: { status: change.as, order_id: reservation.orderId },
+        newValue: { status: change.as, order_id: reservation.orderId, ...purchaseOf(reservation) },
         cause,
       };
     }

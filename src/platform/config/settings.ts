@@ -1,6 +1,6 @@
 import { isEmail } from 'class-validator';
-import { CronTime } from 'cron';
 import { z } from 'zod';
+import { integer, oneOf, secret, postgresUrl, isJwksUrl, isFrequent } from './setting-rules';
 
 /** The documentation of a setting, besides its default and its allowed values. */
 interface Declaration {
@@ -13,7 +13,6 @@ interface Declaration {
 export const declarations = z.registry<Declaration>();
 export const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
 
-const RARE_MS = 60_000;
 const A_MONTH = 2_592_000;
 const A_YEAR = 31_536_000;
 const MOST_REQUESTS = 10_000_000;
@@ -166,6 +165,11 @@ export const settings = z.object({
     text: 'When the sweep runs, beside whenever a hold ends. If rarer than each minute, it runs on this schedule alone.',
   }),
 
+  eventRetentionDays: integer(30, { least: 1, most: 3650 }).register(declarations, {
+    variable: 'EVENT_RETENTION_DAYS',
+    text: 'How many days of events can be read at `/api/events`. The audit log keeps all of them.',
+  }),
+
   metricsToken: z.string().optional().register(declarations, {
     variable: 'METRICS_TOKEN',
     text: 'Set: `/metrics` wants it as bearer token. An address may read it 60 times a minute.',
@@ -175,51 +179,3 @@ export const settings = z.object({
     text: 'The least serious lines that are logged.',
   }),
 });
-
-/** Digits only: `Number` would also accept '', ' 3', '1e3' and '0x10'. */
-function integer(fallback: number, { least, most }: { least: number; most: number }): z.ZodType<number> {
-  return z.preprocess(
-    (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
-    z
-      .int('must be an integer number')
-      .min(least, `must not be less than ${least}`)
-      .max(most, `must not be greater than ${most}`)
-      .default(fallback),
-  );
-}
-
-function oneOf<const T extends string>(...values: T[]): z.ZodType<T> {
-  return z.enum(values, `must be ${values.join(', ')}`.replace(/, (?=[^,]*$)/, ' or '));
-}
-
-function secret(): z.ZodType<string> {
-  return z.string().min(32, 'must have 32 characters or more');
-}
-
-function postgresUrl(): z.ZodType<string> {
-  return z
-    .string()
-    .refine((value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be a postgres:// address');
-}
-
-/** Over plain HTTP, anybody on the network path could supply their own keys. */
-function isJwksUrl(value: string): boolean {
-  if (!URL.canParse(value)) {
-    return false;
-  }
-  const { protocol, hostname, username, password } = new URL(value);
-  const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
-  return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username + password === '';
-}
-
-/** Whether the next two runs are at most a minute apart. An expression that never matches is an error. */
-function isFrequent(schedule: string, context: z.RefinementCtx): boolean {
-  try {
-    const [next, afterwards] = new CronTime(schedule).sendAt(2);
-    return afterwards!.diff(next!).toMillis() <= RARE_MS;
-  } catch (error) {
-    const [reason] = (error as Error).message.split('\n');
-    context.addIssue(`must be a cron expression: ${reason}`);
-    return z.NEVER;
-  }
-}

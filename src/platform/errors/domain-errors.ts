@@ -39,11 +39,6 @@ export class MalformedJson extends DomainError {
   readonly code = 'malformed_json';
 }
 
-export class InvalidCursor extends DomainError {
-  readonly code = 'invalid_cursor';
-  override readonly message = 'The cursor was not issued for this list with these filters and this sort order';
-}
-
 export class InvalidIdempotencyKey extends DomainError {
   readonly code = 'invalid_idempotency_key';
   override readonly message = 'Idempotency-Key must have 1 to 255 visible ASCII characters';

@@ -27,6 +27,12 @@ export const PROBLEMS = {
     meaning: 'The cursor was altered, or it was given for another list, filter or sort order.',
     remedy: 'Begin again without a cursor, and keep filters and sort the same while paging.',
   },
+  cursor_expired: {
+    status: 410,
+    title: 'Events after this cursor are no longer kept',
+    meaning: 'Events are kept for EVENT_RETENTION_DAYS, and some that came after this cursor are older than that.',
+    remedy: 'Read what you keep anew from the lists, and go on from `oldest_cursor`, or from now.',
+  },
   invalid_idempotency_key: {
     status: 400,
     title: 'The Idempotency-Key is not valid',

@@ -106,4 +106,5 @@ const MEMBERS: Partial<Record<ProblemCode, object>> = {
   invalid_transition: { from: 'shipped', to: 'cancelled', allowed: ['delivered'] },
   duplicate: { field: 'sku' },
   version_mismatch: { current_version: 3 },
+  cursor_expired: { oldest_cursor: 'MS40Mg' },
 };

@@ -1,4 +1,4 @@
-import { InvalidCursor } from '../errors/domain-errors';
+import { InvalidCursor } from '../errors/cursor-errors';
 import { Keyset } from './cursor';
 
 interface Row {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isUUID } from 'class-validator';
 import stringify from 'safe-stable-stringify';
-import { InvalidCursor } from '../errors/domain-errors';
+import { InvalidCursor } from '../errors/cursor-errors';
 import { Page } from './page';
 
 /** Where a page ended: the value of the column that the list is sorted by, as text, and the id that breaks ties. */

@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { EventJobs } from './event-jobs';
+import { EventFeed } from './feed/event-feed';
+import { EventRetention } from './feed/event-retention';
+import { EventTicks } from './feed/event-ticks';
+import { EventsController } from './feed/events.controller';
+
+@Module({
+  controllers: [EventsController],
+  providers: [EventJobs, EventFeed, EventTicks, EventRetention],
+})
+export class EventsModule {}

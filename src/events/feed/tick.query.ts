@@ -1,0 +1,84 @@
+/**
+ * The audit rows of a tick: of the transactions that began since the tick before and that its snapshot sees, and of those
+ * that were open then. `rows_from` and `rows_until` tell PostgreSQL which months it need not look into.
+ * @param tick the alias of a row with the columns of `event_ticks`
+ */
+export function rowsOfTick(tick: string): string {
+  const isInTime = `log.created_at >= ${tick}.rows_from AND log.created_at < ${tick}.rows_until`;
+  return `
+    SELECT log.* FROM audit_logs AS log
+    WHERE log.xid >= ${tick}.first_xid AND log.xid < ${tick}.end_xid AND ${isInTime}
+      AND pg_visible_in_snapshot(log.xid::text::xid8, ${tick}.snapshot::pg_snapshot)
+    UNION ALL
+    SELECT log.* FROM audit_logs AS log WHERE log.xid = ANY (${tick}.late_xids) AND ${isInTime}`;
+}
+
+/** What the next tick would be, on the snapshot of the statement that this is in. */
+const NEXT = `
+  SELECT head.era, head.tick, clock_timestamp() AS at, now.snapshot::text AS snapshot,
+    pg_snapshot_xmax(last.snapshot::pg_snapshot)::text::bigint AS first_xid,
+    pg_snapshot_xmax(now.snapshot)::text::bigint AS end_xid,
+    ARRAY(
+      SELECT xip::text::bigint FROM pg_snapshot_xip(last.snapshot::pg_snapshot) AS xip
+      WHERE pg_visible_in_snapshot(xip, now.snapshot)
+    ) AS late_xids,
+    greatest(head.era_start, clock_timestamp() - interval '1 day') AS rows_from,
+    clock_timestamp() + interval '1 day' AS rows_until
+  FROM event_head AS head
+  JOIN event_ticks AS last ON (last.era, last.id) = (head.era, head.tick)
+  CROSS JOIN (SELECT pg_current_snapshot() AS snapshot) AS now`;
+
+/**
+ * Whether there is anything to tell, without a lock. `isYounger`: the cluster has not yet come to the transactions of the
+ * newest tick, so this is a copy of another cluster's data, whose transaction ids mean nothing here.
+ * $1 the milliseconds that must have passed since the newest tick
+ */
+export const LOOK = `
+  WITH next AS MATERIALIZED (${NEXT})
+  SELECT next.end_xid < next.first_xid AS "isYounger", EXISTS (SELECT FROM (${rowsOfTick('next')}) AS row) AS "hasEvents"
+  FROM next JOIN event_ticks AS last ON (last.era, last.id) = (next.era, next.tick)
+  WHERE next.end_xid < next.first_xid OR last.at <= clock_timestamp() - $1 * interval '1 millisecond'`;
+
+/** Makes the next tick, unless there is nothing to tell. The head must be locked, by an earlier statement. */
+export const MAKE_TICK = `
+  WITH next AS MATERIALIZED (${NEXT}),
+  found AS (
+    SELECT row.action, count(*) AS number FROM next CROSS JOIN LATERAL (${rowsOfTick('next')}) AS row GROUP BY row.action
+  ),
+  made AS (
+    INSERT INTO event_ticks (era, id, at, snapshot, first_xid, end_xid, late_xids, rows_from, rows_until, counts)
+    SELECT era, tick + 1, at, snapshot, first_xid, end_xid, late_xids, rows_from, rows_until,
+      (SELECT jsonb_object_agg(action, number) FROM found)
+    FROM next WHERE EXISTS (SELECT FROM found)
+    RETURNING id
+  )
+  UPDATE event_head SET tick = made.id FROM made RETURNING event_head.tick`;
+
+/**
+ * Ends an era: what the newest tick did not see of it goes into a last one, and the next era begins when the newest row was
+ * written, with a tick that has seen nothing. The head must be locked, by an earlier statement.
+ */
+export const BEGIN_ERA = `
+  WITH rest AS MATERIALIZED (
+    SELECT head.era, head.tick + 1 AS id, clock_timestamp() AS at, '${2n ** 63n - 1n}:${2n ** 63n - 1n}:' AS snapshot,
+      pg_snapshot_xmax(last.snapshot::pg_snapshot)::text::bigint AS first_xid, ${2n ** 63n - 1n} AS end_xid,
+      ARRAY(SELECT xip::text::bigint FROM pg_snapshot_xip(last.snapshot::pg_snapshot) AS xip) AS late_xids,
+      greatest(head.era_start, last.at - interval '1 day') AS rows_from, 'infinity'::timestamptz AS rows_until, last.at AS last_at
+    FROM event_head AS head JOIN event_ticks AS last ON (last.era, last.id) = (head.era, head.tick)
+  ),
+  found AS MATERIALIZED (
+    SELECT row.action, row.created_at FROM rest CROSS JOIN LATERAL (${rowsOfTick('rest')}) AS row
+  ),
+  border AS MATERIALIZED (
+    SELECT greatest(last_at, (SELECT max(created_at) FROM found)) + interval '1 millisecond' AS at FROM rest
+  ),
+  made AS (
+    INSERT INTO event_ticks (era, id, at, snapshot, first_xid, end_xid, late_xids, rows_from, rows_until, counts)
+    SELECT era, id, rest.at, snapshot, first_xid, end_xid, late_xids, rows_from, border.at, (
+        SELECT jsonb_object_agg(action, number) FROM (SELECT action, count(*) AS number FROM found GROUP BY action) AS sums)
+    FROM rest, border WHERE EXISTS (SELECT FROM found)
+    UNION ALL
+    SELECT era + 1, 0, rest.at, '3:3:', 3, 3, '{}', border.at, border.at, '{}' FROM rest, border
+  )
+  UPDATE event_head SET era = rest.era + 1, tick = 0, era_start = border.at FROM rest, border
+  RETURNING event_head.era`;

@@ -1,0 +1,52 @@
+import { CronTime } from 'cron';
+import { z } from 'zod';
+
+const RARE_MS = 60_000;
+
+/** Digits only: `Number` would also accept '', ' 3', '1e3' and '0x10'. */
+export function integer(fallback: number, { least, most }: { least: number; most: number }): z.ZodType<number> {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value),
+    z
+      .int('must be an integer number')
+      .min(least, `must not be less than ${least}`)
+      .max(most, `must not be greater than ${most}`)
+      .default(fallback),
+  );
+}
+
+export function oneOf<const T extends string>(...values: T[]): z.ZodType<T> {
+  return z.enum(values, `must be ${values.join(', ')}`.replace(/, (?=[^,]*$)/, ' or '));
+}
+
+export function secret(): z.ZodType<string> {
+  return z.string().min(32, 'must have 32 characters or more');
+}
+
+export function postgresUrl(): z.ZodType<string> {
+  return z
+    .string()
+    .refine((value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be a postgres:// address');
+}
+
+/** Over plain HTTP, anybody on the network path could supply their own keys. */
+export function isJwksUrl(value: string): boolean {
+  if (!URL.canParse(value)) {
+    return false;
+  }
+  const { protocol, hostname, username, password } = new URL(value);
+  const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+  return (protocol === 'https:' || (protocol === 'http:' && isHere)) && username + password === '';
+}
+
+/** Whether the next two runs are at most a minute apart. An expression that never matches is an error. */
+export function isFrequent(schedule: string, context: z.RefinementCtx): boolean {
+  try {
+    const [next, afterwards] = new CronTime(schedule).sendAt(2);
+    return afterwards!.diff(next!).toMillis() <= RARE_MS;
+  } catch (error) {
+    const [reason] = (error as Error).message.split('\n');
+    context.addIssue(`must be a cron expression: ${reason}`);
+    return z.NEVER;
+  }
+}
