@@ -112,15 +112,18 @@ describe('The cancellations of one batch', () => {
     const actor = `user:${requests[name].who.userId}`;
     const [order_id, pieces] = [name === 'ordered' ? orderId : null, quantities[name] ?? 1];
     const { audit, movements, history } = await tracesOf(test, requests[name]);
+    const { user_id, total_amount, currency } = data(name);
+    const purchase = { user_id, total_amount, currency, product_ids: [product.id] };
     const cancelled = {
       ...{ actor, action: 'reservation.cancelled', object_id: ids[name] },
       old_value: { status: 'active', expires_at: data(name).expires_at, order_id },
-      new_value: { status: 'cancelled', order_id },
+      new_value: { status: 'cancelled', order_id, ...purchase },
     };
     const reason = 'the reservation was cancelled';
     const withOrder = {
       ...{ actor, action: 'order.status_changed', object_id: orderId },
-      ...{ old_value: { status: 'pending' }, new_value: { status: 'cancelled', reason } },
+      old_value: { status: 'pending' },
+      new_value: { status: 'cancelled', version: 2, reservation_id: ids[name], ...purchase, reason },
     };
     expect(audit).toEqual(name === 'ordered' ? [cancelled, withOrder] : [cancelled]);
     expect(movements).toEqual([

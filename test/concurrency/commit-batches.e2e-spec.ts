@@ -173,21 +173,21 @@ describe('The commits of one batch', () => {
     const [one, { data }] = [commits[name], replies[name].body];
     const [actor, isNew, quantity] = [actorOf(one), name !== 'ordered', quantityOf(name)];
     const { audit, movements, history } = await tracesOf(test, one);
+    const { user_id, total_amount, currency } = data;
+    const purchase = { user_id, total_amount, currency, product_ids: [product.id] };
     const created = {
       ...{ actor, action: 'order.created', object_id: data.id, old_value: null },
-      new_value: {
-        ...{ status: 'pending', user_id: data.user_id, reservation_id: one.id },
-        ...{ total_amount: data.total_amount, currency: 'EUR' },
-      },
+      new_value: { status: 'pending', version: 1, reservation_id: one.id, ...purchase },
     };
     const committed = {
       ...{ actor, action: 'reservation.committed', object_id: one.id },
       old_value: { status: 'active', expires_at: expect.any(String), order_id: data.id },
-      new_value: { status: 'committed', order_id: data.id },
+      new_value: { status: 'committed', order_id: data.id, ...purchase },
     };
     const confirmed = {
       ...{ actor, action: 'order.status_changed', object_id: data.id },
-      ...{ old_value: { status: 'pending' }, new_value: { status: 'confirmed', reason: null } },
+      old_value: { status: 'pending' },
+      new_value: { status: 'confirmed', version: 2, reservation_id: one.id, ...purchase, reason: null },
     };
     expect(audit).toEqual(isNew ? [created, committed, confirmed] : [committed, confirmed]);
     expect(movements).toEqual([

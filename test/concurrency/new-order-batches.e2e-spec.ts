@@ -111,9 +111,10 @@ describe('The new orders of one batch, each of a reservation', () => {
   });
 
   it.each(succeeded)('bear the actor and the request of each: %s', async (name) => {
-    const { id, user_id, reservation_id, total_amount, currency } = replies[name].body.data;
+    const { id, user_id, reservation_id, total_amount, currency, version, items } = replies[name].body.data;
     const actor = `user:${requests[name].who.userId}`;
-    const new_value = { status: 'pending', user_id, reservation_id, total_amount, currency };
+    const product_ids = [...new Set(items.map((item: { product_id: string }) => item.product_id))];
+    const new_value = { status: 'pending', version, user_id, reservation_id, total_amount, currency, product_ids };
     expect(await tracesOf(test, requests[name])).toEqual({
       audit: [{ actor, action: 'order.created', object_id: id, old_value: null, new_value }],
       ...{ movements: [], history: [] },

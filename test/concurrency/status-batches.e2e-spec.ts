@@ -147,11 +147,11 @@ describe('The changes of a status of one batch', () => {
     const ended = {
       ...{ actor, action: `reservation.${ending}`, object_id: reservation_id },
       old_value: { status: 'active', expires_at: expect.any(String), order_id: id },
-      new_value: { status: ending, order_id: id },
+      new_value: expect.objectContaining({ status: ending, order_id: id }),
     };
     const changed = {
       ...{ actor, action: 'order.status_changed', object_id: id },
-      ...{ old_value: { status: from }, new_value: { status: to, reason } },
+      ...{ old_value: { status: from }, new_value: expect.objectContaining({ status: to, reason }) },
     };
     expect(audit).toEqual(ending ? [ended, changed] : [changed]);
     const moved = {

@@ -100,6 +100,8 @@ describe('The OpenAPI document', () => {
       'GET /api/admin/metrics',
       'GET /api/admin/reconciliation',
       'GET /api/audit-logs',
+      'GET /api/events',
+      'GET /api/events/{id}',
       'GET /api/auth/me',
       'GET /api/orders',
       'GET /api/orders/{id}',

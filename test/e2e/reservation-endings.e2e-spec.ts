@@ -125,7 +125,7 @@ describe('Reservations, later on', () => {
       const rows = dataOf(await admin.get(`/api/audit-logs?object_id=${reservation.id}&action=reservation.extended`));
       expect(rows).toHaveLength(2);
       expect(rows[1].old_value).toEqual({ expires_at: reservation.expires_at });
-      expect(rows[1].new_value).toEqual(rows[0].old_value);
+      expect(rows[1].new_value).toMatchObject(rows[0].old_value);
     });
 
     it('never outlive the configured lifetime in all', async () => {
