@@ -21,8 +21,9 @@ interface Locked {
 }
 
 /**
- * The one order of locks: orders, reservations, stock levels, each by their keys; and the clock after the last of them. All
- * is sent at once, in one round trip; but whoever leaves rows to others does not wait for the levels of those.
+ * The global order of locks: orders, reservations, stock levels, each sorted by key; then reads the clock. All
+ * statements are sent in one round trip. Only `share` waits for the reservations first, and locks the levels of those
+ * that it got.
  */
 export async function lockAll(tx: Tx, seen: Seen, book: OrderBook, lockWait: LockWait): Promise<Locked> {
   const ids = [...seen.reservations.keys()];

@@ -9,57 +9,57 @@ import type { ReservationView } from '../reservations/reservation.entity';
 import type { AvailableStock } from '../stock/available-stock';
 
 /**
- * The ordering key of all that ends holds: one batch of them at a time. Which products a reservation holds is known only in
- * its batch, and two batches would wait there for each other's levels.
+ * The ordering key of all commands that end holds: they run in one batch at a time. The products of a reservation are
+ * known only within its batch, and two batches would wait for each other's levels.
  */
 export const ENDINGS = 'endings';
 
-/** Which rows a request is decided on, by ids. A reservation brings its order, and an order its reservation. */
+/** The ids of the rows that a decision depends on. A reservation includes its order, and an order its reservation. */
 export interface Needs {
   readonly products?: readonly string[];
   readonly reservations?: readonly string[];
   readonly orders?: readonly string[];
-  /** Whether the stock of the reservations may move, so that its levels must be locked as well. */
+  /** Whether the stock of the reservations may move, so that its levels must be locked too. */
   readonly movesStock: boolean;
 }
 
-/** What requests are decided on: rows as they are at one moment, seen or locked. */
+/** The rows that requests are decided on, all of one moment: read without locks, or locked. */
 export interface Snapshot<Orders extends SnapshotOrders = SnapshotOrders> {
-  /** The database's time: of locked rows, when the last of them was locked. */
+  /** The database's time; for locked rows, after the last of them was locked. */
   readonly now: Date;
   readonly stock: AvailableStock;
   readonly reservations: Map<string, ReservationView>;
   readonly orders: Orders;
-  /** The products whose levels are to be locked, or are. */
+  /** The products whose levels are locked, or will be. */
   readonly productIds: readonly string[];
-  /** Whether holds that are over keep their pieces, because they cannot be ended at the moment. */
+  /** Whether overdue holds keep their pieces, because they cannot be ended at the moment. */
   readonly ignoresOverdue: boolean;
 }
 
-/** The orders that a batch is about, seen or locked. */
+/** The orders of a batch: read without locks, or locked. */
 export interface SnapshotOrders {
   readonly ids: readonly string[];
   has(id: string): boolean;
-  /** What cancels the order behind a hold that has ended at this time, if it is pending. */
+  /** The changes that cancel the order of a hold that ended at this time, if the order is pending. */
   cancelPending(orderId: string | null, reason: string, at: Date): Change[];
   apply(change: Change): void;
 }
 
 /**
- * What inventory, which does not know orders, needs of them: they are locked before the reservations that they are made of,
- * and the pending ones end with these.
+ * What inventory needs of orders, which it does not import: they are locked before their reservations, and a pending
+ * order ends with its hold.
  */
 export interface OrderBook {
-  /** Those with these ids, and those made of these reservations. Sends its statements at once. */
+  /** The orders with these ids, and those of these reservations. Sends its statements at once. */
   look(manager: EntityManager, orderIds: readonly string[], reservationIds: readonly string[]): Promise<SnapshotOrders>;
-  /** Locks those that were seen, in the order of their ids. Sends its statement at once. */
+  /** Locks these orders, sorted by id. Sends its statement at once. */
   lock(tx: Tx, seen: SnapshotOrders, lockWait: LockWait): Promise<SnapshotOrders>;
-  /** Queues the rows that the changes of orders are. */
+  /** Queues the rows of changes of orders. */
   write(unit: UnitOfWork, changes: readonly Caused<Change>[]): void;
   auditOf(change: Caused<Change>): AuditEntry;
 }
 
-/** Where orders register. */
+/** Where the orders module registers its OrderBook. */
 @Injectable()
 export class OrderBooks {
   private registered?: OrderBook;

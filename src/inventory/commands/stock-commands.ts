@@ -12,15 +12,15 @@ import { type Expired, expireReservation, findOverdue, type Overdue } from '../r
 import type { Needs, Snapshot } from './snapshot';
 import { StockModel } from './stock-model';
 
-/** How long somebody may keep overdue holds from being ended before it is done without them. */
+/** How long a request waits for locked overdue holds before it goes on without them. */
 const LONGEST_WAIT_MS = 1500;
-/** How often it is looked whether others have ended them. */
+/** The interval of checks whether others have ended them. */
 const POLL_MS = 20;
 
-/** The actor of what ends holds whose time is over. */
+/** The actor that expires holds. */
 const EXPIRY = 'system:reservation-expiry';
 
-/** The one way by which orders, reservations and the stock that they hold are changed. */
+/** The only way to change orders, reservations and the stock that they hold. */
 @Injectable()
 export class StockCommands {
   private readonly queue: CommandQueue<Needs, Snapshot>;
@@ -36,9 +36,9 @@ export class StockCommands {
   }
 
   /**
-   * Carries out a request, in one transaction with what others ask for at the same time, once for its Idempotency-Key. A
-   * request whose caller has hung up before its turn is not carried out.
-   * @throws Overloaded if too many wait already, and what the command throws
+   * Runs a command, in one transaction with simultaneous requests, and once for its Idempotency-Key. A request whose
+   * caller hangs up before its turn is dropped.
+   * @throws Overloaded if too many wait already, and the errors of the command
    */
   async submit<Request, T extends object>(
     command: Command<Request, Needs, Snapshot>,
@@ -56,9 +56,9 @@ export class StockCommands {
   }
 
   /**
-   * Ends the overdue holds on these products, or waits until others have; false if there are none, or if nothing has become
-   * of those that are left for one and a half seconds.
-   * @param requestId what it is done for, if that is not the context's request
+   * Ends the overdue holds on these products, or waits until others have ended them. Returns false if there are none,
+   * or if there is no progress for one and a half seconds.
+   * @param requestId the request that needs it, if that is not the context's
    */
   async endOverdueOn(productIds: readonly string[], requestId = this.context.requestId): Promise<boolean> {
     const cause = { actor: EXPIRY, requestId };
@@ -77,9 +77,9 @@ export class StockCommands {
   }
 
   /**
-   * Ends holds if they are overdue. One that somebody else works on is left to him; one that cannot be ended is logged and
-   * keeps none of the others from it.
-   * @param lockWait whether the levels are waited for (`share`) or skipped as well
+   * Ends holds if they are overdue. Skips holds that another transaction has locked. Logs a hold that cannot be ended,
+   * and ends the others.
+   * @param lockWait whether to wait for the levels (`share`) or to skip locked ones too
    * @throws DatabaseUnavailable
    */
   async expire(

@@ -18,7 +18,7 @@ import { type Needs, OrderBooks, type Snapshot } from './snapshot';
 import { lockAll } from './snapshot.locks';
 import { lookAtStock } from './snapshot.query';
 
-/** How the rows that commands are about are read, locked and written: orders, reservations, stock levels. */
+/** Reads, locks and writes the rows of commands: orders, reservations, stock levels. */
 @Injectable()
 export class StockModel implements Model<Needs, Snapshot> {
   constructor(
@@ -82,7 +82,7 @@ export class StockModel implements Model<Needs, Snapshot> {
     );
   }
 
-  /** A shortage is not final if a level was made meanwhile, or if holds have come to be overdue. */
+  /** A shortage is not final if a level was created meanwhile, or if holds have become overdue. */
   async areFinal(tx: Tx, locked: Snapshot, refusals: readonly unknown[]): Promise<boolean> {
     const short = refusals.flatMap((error) => (error instanceof InsufficientStock ? error.members.shortages : []));
     if (short.length === 0) {
@@ -104,7 +104,7 @@ export class StockModel implements Model<Needs, Snapshot> {
     }
   }
 
-  /** The ledger tells of moves of stock; the audit log of all else, in the order in which it was decided. */
+  /** Stock moves go to the ledger, all other changes to the audit log, in the order in which they were decided. */
   write(unit: UnitOfWork, changes: readonly Caused<Change>[]): void {
     this.ledger.write(unit, changes.filter(isStockMoved));
     this.reservations.write(unit, changes.filter(isReservationChange));
@@ -121,7 +121,7 @@ export class StockModel implements Model<Needs, Snapshot> {
   }
 }
 
-/** The reservations that a request is about: itself, or the one of its order. */
+/** The reservations that a request needs, by their own ids or their orders'. */
 function heldFor({ reservations = [], orders = [] }: Needs, held: readonly ReservationView[]): ReservationView[] {
   return held.filter(({ id, orderId }) => reservations.includes(id) || (orderId !== null && orders.includes(orderId)));
 }

@@ -8,10 +8,10 @@ import { OVERDUE } from './products.query';
 
 const COLUMNS = columnsOf(Product);
 const NEWEST_FIRST = sql`ORDER BY created_at DESC, id DESC`;
-/** As the index of trigrams has it. Neither can have two lines, so nothing is found across them. */
+/** The same expression as in the trigram index. Neither text can contain a line break, so no match spans both. */
 const TEXT = sql`(sku || E'\\n' || name)`;
-/** So many of the newest are looked up one by one before the levels of all are compared. */
-const NEAR = 200;
+/** How many of the newest products are looked up one by one before the levels of all are joined. */
+const NEWEST_COUNT = 200;
 
 /** One more than `limit` products after a position, newest first. One statement. */
 export function findProducts(
@@ -36,7 +36,7 @@ export function productsQuery(query: ProductsQuery, after: Position | undefined)
     : pageInState(listed, inStock, count);
 }
 
-/** All of them in no order, for an estimate: the columns have better statistics than the text that is searched. */
+/** All matching products, unsorted, for an estimate: the columns have better statistics than the indexed expression. */
 export function selectProducts(query: ProductsQuery): Sql {
   const { q, in_stock: inStock } = query;
   const conditions = [
@@ -48,20 +48,21 @@ export function selectProducts(query: ProductsQuery): Sql {
 }
 
 /**
- * Of the listed products, those in stock or those that are not. What is common is found among the newest; if these do not
- * fill the page, the planner compares the levels of all, which takes less than following the order to the end. The second
- * way is only begun when the first has failed and has not seen all. What overdue holds have is in stock: decision 5.
+ * Of the listed products, those in stock or those that are not. If many match, the newest fill the page. Otherwise the
+ * levels of all products are joined, which is faster than following the order to the end. That second strategy only
+ * runs if the first has not filled the page and has not seen all products. Pieces of overdue holds count as in stock:
+ * decision 5.
  */
 function pageInState(listed: readonly Sql[], inStock: boolean, count: number): Sql {
   const isInState = (level: Sql): Sql =>
     inStock ? level : sql`NOT ${level} AND id NOT IN (SELECT product_id FROM overdue)`;
   const hasFailed = sql`
-    (SELECT (SELECT count(*) FROM near) < ${count} AND (SELECT count(*) FROM newest) = ${NEAR})`;
+    (SELECT (SELECT count(*) FROM near) < ${count} AND (SELECT count(*) FROM newest) = ${NEWEST_COUNT})`;
   const isDue = sql`id IN (SELECT product_id FROM overdue)`;
   const due = inStock ? sql`UNION SELECT id, created_at FROM products ${where([...listed, isDue])}` : empty;
   return sql`
     WITH overdue AS MATERIALIZED (${raw(OVERDUE)}), newest AS MATERIALIZED (
-      SELECT id, created_at FROM products ${where(listed)} ${NEWEST_FIRST} LIMIT ${NEAR}
+      SELECT id, created_at FROM products ${where(listed)} ${NEWEST_FIRST} LIMIT ${NEWEST_COUNT}
     ), near AS MATERIALIZED (
       SELECT * FROM newest AS product WHERE ${isInState(hasLevel(sql`OFFSET 0`))} LIMIT ${count}
     ), far AS MATERIALIZED (
@@ -72,7 +73,7 @@ function pageInState(listed: readonly Sql[], inStock: boolean, count: number): S
     )) ${NEWEST_FIRST}`;
 }
 
-/** Whether some of it is available somewhere. @param fence OFFSET 0 has it looked up for each product */
+/** Whether any of it is available anywhere. @param fence OFFSET 0 makes the planner look it up for each product */
 function hasLevel(fence = empty): Sql {
   return sql`EXISTS (SELECT FROM stock_levels WHERE product_id = product.id AND available > 0 ${fence})`;
 }

@@ -5,7 +5,7 @@ import { MomentNow } from '../../platform/database/columns';
 @Unique('products_sku_unique', ['sku'])
 @Index('products_by_time', ['createdAt', 'id'])
 @Index('products_active_by_time', ['createdAt', 'id'], { where: 'is_active' })
-// A GIN index of the trigrams of its texts, which TypeORM cannot spell.
+// A GIN trigram index, which TypeORM cannot express.
 @Index('products_by_text', { synchronize: false })
 @Check('products_price_not_negative', 'price >= 0')
 @Check('products_threshold_not_negative', 'low_stock_threshold >= 0')

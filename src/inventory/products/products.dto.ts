@@ -218,7 +218,7 @@ export function toProductDetailResponse(product: Product, levels: ProductStockLe
   return { ...toProductResponse(product, { available, reserved }), stock_levels: levels };
 }
 
-/** What the audit log keeps of a product: what a PATCH can change. */
+/** The values of a product in the audit log: those that a PATCH can change. */
 export function toProductSnapshot({
   sku,
   name,

@@ -2,10 +2,10 @@ import type { EntityManager } from 'typeorm';
 import type { ProductStockLevelResponse, StockSums } from './products.dto';
 
 /**
- * Pieces whose hold is over although the sweep has not seen it yet. To every reader they are available again: a hold
- * ends at its moment, not when somebody tidies up. There are seldom any, and a partial index finds them, which it could
- * not with `clock_timestamp()`: that changes from row to row. OFFSET 0 has the items looked up for each of them: as a
- * join, the planner might read all the items of a hot product.
+ * Pieces of holds that are over but not yet swept. Readers see them as available again: a hold expires exactly at
+ * `expires_at`, not when it is swept. There are seldom any, and a partial index finds them. It could not serve
+ * `clock_timestamp()`, which changes from row to row. OFFSET 0 makes the planner look up the items of each hold: with a
+ * join it might read all items of a hot product.
  */
 export const OVERDUE = `
   SELECT item.product_id, item.warehouse_id, sum(item.quantity)::int AS quantity
@@ -28,7 +28,7 @@ const LEVELS = `
 
 type LevelRow = ProductStockLevelResponse & { product_id: string };
 
-/** The levels of one product, in the order in which the warehouses are served from. */
+/** The levels of one product, in the order in which the warehouses serve. */
 export async function findLevels(manager: EntityManager, productId: string): Promise<ProductStockLevelResponse[]> {
   const rows = await manager.query<LevelRow[]>(LEVELS, [[productId]]);
   return rows.map(({ product_id: _, ...level }) => level);

@@ -97,7 +97,7 @@ export class ProductsService {
     });
   }
 
-  /** Changes what is given and nothing else. Locks the product. @throws NotFound, VersionMismatch */
+  /** Changes only the given fields. Locks the product. @throws NotFound, VersionMismatch */
   async update(
     id: string,
     body: UpdateProductBody,

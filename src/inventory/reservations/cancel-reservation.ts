@@ -11,7 +11,7 @@ interface CancelRequest {
 }
 
 /**
- * Gives the stock back; a pending order that the reservation belongs to is cancelled with it.
+ * Cancels a reservation and its pending order, if it has one, and makes the stock available again.
  * @throws NotFound, ReservationNotActive
  */
 export const cancelReservation: Command<CancelRequest, Needs, Snapshot> = {

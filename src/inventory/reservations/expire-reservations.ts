@@ -4,10 +4,10 @@ import { Answer } from '../../platform/http/answer';
 import { ENDINGS, type Needs, type Snapshot } from '../commands/snapshot';
 import { endReservation, lockedReservation } from './reservation.changes';
 
-/** Small enough that a level is never locked for long, large enough that a backlog is gone in seconds. */
+/** Small enough that a level is never locked for long, large enough that a backlog is cleared in seconds. */
 const PAGE = 200;
 
-/** `statement_timestamp()` is as good here as the clock, and a condition that the index on `expires_at` can serve. */
+/** `statement_timestamp()` is exact enough here, and the index on `expires_at` can serve it. */
 const OVERDUE = `
   SELECT reservation.id, reservation.expires_at AS "expiresAt",
     extract(epoch FROM statement_timestamp() - reservation.expires_at)::float8 AS lag
@@ -23,7 +23,7 @@ const NEXT_END = `
   WHERE status = 'active' AND expires_at <= statement_timestamp() + $1 * interval '1 millisecond' AND id <> ALL($2::uuid[])
   ORDER BY expires_at LIMIT 1`;
 
-/** A hold whose time is over, and which has not been ended. */
+/** A hold that is over but not yet swept. */
 export interface Overdue {
   readonly id: string;
   readonly expiresAt: Date;
@@ -31,7 +31,7 @@ export interface Overdue {
   readonly lag: number;
 }
 
-/** The first overdue holds after one of them; of these products, or of all. */
+/** A page of overdue holds, after the given one, of these products or of all. */
 export function findOverdue(
   manager: EntityManager,
   productIds: readonly string[] | undefined,
@@ -40,7 +40,7 @@ export function findOverdue(
   return manager.query<Overdue[]>(OVERDUE, [productIds ?? null, after?.expiresAt ?? null, after?.id ?? null]);
 }
 
-/** In how many milliseconds the next hold ends, but for some; undefined if none does within `most`. */
+/** Milliseconds until the next hold ends, apart from excluded ones; undefined if none ends within `most`. */
 export async function findTimeLeft(
   manager: EntityManager,
   most: number,
@@ -50,12 +50,12 @@ export async function findTimeLeft(
   return next?.timeLeft;
 }
 
-/** Whether a request to expire a hold has ended it: not if it was extended or has ended meanwhile. */
+/** Whether the command expired the hold: not if it was extended or has ended meanwhile. */
 export interface Expired {
   readonly isExpired: boolean;
 }
 
-/** Ends a hold whose time is over, and cancels the pending order behind it. */
+/** Ends an overdue hold and cancels its pending order. */
 export const expireReservation: Command<Pick<Overdue, 'id'>, Needs, Snapshot> = {
   orderingKeys: () => [ENDINGS],
   needs: ({ id }) => ({ reservations: [id], movesStock: true }),

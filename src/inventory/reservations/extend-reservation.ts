@@ -15,12 +15,12 @@ interface ExtendRequest {
   readonly reservationId: string;
   readonly caller: UserActor;
   readonly ttlSeconds: number;
-  /** How long a hold may last in all, from when it was made. */
+  /** The longest total lifetime of a hold. */
   readonly maxTtlSeconds: number;
 }
 
 /**
- * Lets a hold end so many seconds from now, but not past its lifetime in all.
+ * Sets the end of a hold to so many seconds from now, at most to the end of its total lifetime.
  * @throws NotFound, ValidationFailed, ReservationNotActive
  */
 export const extendReservation: Command<ExtendRequest, Needs, Snapshot> = {
@@ -38,7 +38,7 @@ export const extendReservation: Command<ExtendRequest, Needs, Snapshot> = {
     assertActive(before, snapshot.now);
     const latest = before.createdAt.getTime() + maxTtlSeconds * 1000;
     const asked = Math.min(now + ttlSeconds * 1000, latest);
-    // A lifetime that was configured shorter meanwhile ends no hold that is running.
+    // If the configured maximum was reduced meanwhile, an active hold does not end early.
     const expiresAt = asked > now ? new Date(asked) : before.expiresAt;
     const reservation = { ...before, expiresAt, updatedAt: snapshot.now };
     const extended: ReservationChange = { type: 'reservation.extended', before, reservation };

@@ -9,12 +9,12 @@ export interface ReservationFilters {
   productId?: string;
 }
 
-/** Its time is over, and the sweep has not been there yet. */
+/** The hold is over but not yet swept. */
 export const IS_OVERDUE = `status = 'active' AND expires_at <= statement_timestamp()`;
-/** As a reservation reads. */
+/** The status that readers see. */
 export const STATUS_SHOWN = `CASE WHEN ${IS_OVERDUE} THEN 'expired' ELSE status END`;
 
-/** Before and behind every id. */
+/** Below and above every id. */
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const LAST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -24,9 +24,10 @@ interface Page {
 }
 
 /**
- * The statement that finds the ids of at most `count` reservations after a position, newest first. Those of a product are
- * a range of its items, or of its and the user's; else each status is a range of its own, and the page is merged from
- * these. What is held of a product is looked for among all that is held. Decision 11 says where a range is long.
+ * The statement that finds the ids of at most `count` reservations after a position, newest first. With a product, they
+ * are a range of its items, or of the user's items of it. Otherwise each status is a range, and the page is merged from
+ * these. Active holds of a product are searched among all active holds. Decision 11 says for which lists a range is
+ * long.
  */
 export function reservationIdsQuery(filters: ReservationFilters, count: number, after: Position | undefined): Sql {
   const { userId, status, productId } = filters;
@@ -48,13 +49,13 @@ function rangesOfStatuses(filters: ReservationFilters, page: Page): Sql[] {
   return status === 'expired' ? [...ranges, overdue(filters, page)] : ranges;
 }
 
-/** All of them: few, unless no sweep has run for long. */
+/** All overdue holds: few, unless no sweep has run for long. */
 function overdue({ userId }: ReservationFilters, { after }: Page): Sql {
   const isOfUser = userId === undefined ? [] : [sql`user_id = ${userId}`];
   return sql`(SELECT id FROM reservations ${where([raw(IS_OVERDUE), sql`id < ${after}`, ...isOfUser])})`;
 }
 
-/** The status is that of an expression, so that each reservation is looked up by its id, however rare that seems. */
+/** OFFSET 0 makes the planner look up the status of each reservation by id, however rare it estimates the status. */
 function rangeOfItems(filters: ReservationFilters, page: Page): Sql {
   const { status, productId } = filters;
   const key = { ...ownerIn(filters), product_id: productId! };
@@ -74,8 +75,8 @@ interface Range {
 }
 
 /**
- * The newest ids with a key, read backwards from the index of key and id. Compared as rows, not column by column, no other
- * order is quicker. Distinct, because a product may come from several warehouses.
+ * The newest ids with a key, read backwards from the index on key and id. The row comparison keeps the planner from
+ * choosing another index. DISTINCT, because a reservation may hold a product in several warehouses.
  */
 function newest({ table, key, id }: Range, { after, count }: Page, conditions: readonly Sql[]): Sql {
   const columns = [...Object.keys(key), id];

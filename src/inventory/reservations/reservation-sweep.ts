@@ -8,10 +8,10 @@ import { findOverdue, findTimeLeft, type Overdue } from './expire-reservations';
 
 const JOB = 'reservation-expiry';
 
-/** Ends the holds whose time is over. Housekeeping: what they hold counts as free already. */
+/** Ends overdue holds. Housekeeping: their pieces already count as available. */
 @Injectable()
 export class ReservationSweep {
-  /** Holds that could not be expired: `sweepAgain` leaves them to the next `sweep`. */
+  /** Holds that could not be expired: `sweepAgain` skips them, the next `sweep` tries again. */
   private readonly stuck = new Set<string>();
 
   constructor(
@@ -22,15 +22,16 @@ export class ReservationSweep {
   ) {}
 
   /**
-   * Expires every overdue reservation and returns how many. What another process works on at the moment is left to that
-   * one, so any number of them share the work, and each hold ends once. Ends after its page when `signal` is aborted.
+   * Expires every overdue reservation and returns how many. Skips reservations that another process has locked, so any
+   * number of processes share the work, and each hold ends once. When `signal` is aborted, stops after the current
+   * page.
    */
   sweep(signal?: AbortSignal): Promise<number> {
     this.stuck.clear();
     return this.sweepAgain(signal);
   }
 
-  /** As `sweep`, but does not try again what could not be expired since the last one. */
+  /** Like `sweep`, but skips holds that could not be expired since the last `sweep`. */
   async sweepAgain(signal?: AbortSignal): Promise<number> {
     const { expired, lag } = await this.context.runAsSystem(JOB, () => this.expireAll(signal));
     this.metrics.sweepSize.observe(expired);
@@ -42,8 +43,8 @@ export class ReservationSweep {
   }
 
   /**
-   * In how many milliseconds the next of the holds ends that `sweepAgain` expires, by the database's clock: not above zero if
-   * one is over, `most` if none ends until then. One look into an index.
+   * Milliseconds until the next hold for `sweepAgain` ends, by the database's clock: zero or less if one is over,
+   * `most` if none ends by then. One index look-up.
    */
   async timeToNextEnd(most: number): Promise<number> {
     return (await this.transactions.read((manager) => findTimeLeft(manager, most, [...this.stuck]))) ?? most;
@@ -52,7 +53,7 @@ export class ReservationSweep {
   private async expireAll(signal?: AbortSignal): Promise<{ expired: number; lag: number }> {
     let expired = 0;
     let lag = 0;
-    // Page by page, so that what others hold locked at the front does not hide what comes after it.
+    // Page by page, so that locked rows at the front do not hide the ones after them.
     for (let last: Overdue | undefined; !signal?.aborted;) {
       const page = await this.transactions.read((manager) => findOverdue(manager, undefined, last));
       last = page.at(-1);

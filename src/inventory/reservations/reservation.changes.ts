@@ -10,10 +10,10 @@ import type { Reservation, ReservationStatus, ReservationView } from './reservat
 /** How a hold ends. */
 export type Ending = Exclude<ReservationStatus, 'active'>;
 
-/** What has happened to a reservation, which is given as it is after that. */
+/** A change of a reservation, with the reservation as it is afterwards. */
 export type ReservationChange =
   | ChangeTo<'reservation.created'>
-  /** It belongs to an order now. */
+  /** It now belongs to an order. */
   | ChangeTo<'reservation.attached'>
   | (ChangeTo<'reservation.extended'> & { readonly before: ReservationView })
   | (ChangeTo<'reservation.ended'> & { readonly before: ReservationView; readonly as: Ending });
@@ -27,7 +27,7 @@ export function isReservationChange<C extends Change>(change: C): change is C & 
   return change.type.startsWith('reservation.');
 }
 
-/** What happens to each piece of a hold that ends: how the ledger calls it, and where the piece goes. */
+/** What each ending does to the pieces of a hold: the kind of movement, and where the pieces go. */
 const EFFECTS = {
   committed: { kind: 'commit', available: 0 },
   cancelled: { kind: 'release', available: 1 },
@@ -56,8 +56,8 @@ export function assertTtl(ttlSeconds: number, max: number): void {
 }
 
 /**
- * A reservation of which the order, if it has one, is locked as well.
- * @throws LookAgain if it has come to belong to an order since it was seen
+ * A locked reservation whose order, if it has one, is locked too.
+ * @throws LookAgain if it has been attached to an order since it was read
  */
 export function lockedReservation({ reservations, orders }: Snapshot, id: string): ReservationView {
   const reservation = reservations.get(id)!;
@@ -77,13 +77,13 @@ export function assertActive({ status, expiresAt }: Reservation, now: Date): voi
   }
 }
 
-/** What ends a hold: the reservation as it is then, and where its pieces go. */
+/** The changes that end a hold: the ended reservation, and the moves of its pieces. */
 export function endReservation(
   { stock, now }: Snapshot,
   before: ReservationView,
   as: Ending,
 ): { ended: ReservationView; changes: (ReservationChange | StockMoved)[] } {
-  // A hold whose time is over has ended then, whenever that is written down: so it reads before as it does after.
+  // An expired hold ended at `expires_at`, whenever that is written, so it reads the same before and after the sweep.
   const ended: ReservationView = { ...before, status: as, updatedAt: as === 'expired' ? before.expiresAt : now };
   const { kind, available } = EFFECTS[as];
   const moves = before.items.map((item) =>
@@ -98,7 +98,7 @@ export function endReservation(
   return { ended, changes: [{ type: 'reservation.ended', before, reservation: ended, as }, ...moves] };
 }
 
-/** What was sold goes back into the warehouses that it came from. @throws StockLevelFull */
+/** Puts sold pieces back into the warehouses that they came from. @throws StockLevelFull */
 export function restock({ stock }: Snapshot, { id: reservationId, orderId, items }: ReservationView): StockMoved[] {
   const full = items.flatMap((item) => {
     const room = LEVEL_CAPACITY - stock.level(item)!.total;

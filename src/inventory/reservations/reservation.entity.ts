@@ -40,7 +40,7 @@ export class Reservation {
   updatedAt!: Date;
 }
 
-/** What one warehouse holds of one product for a reservation, at the price of the moment it was made. */
+/** The pieces of one product that one warehouse holds for a reservation, at the price when it was made. */
 @Entity('reservation_items')
 @Index('reservation_items_by_product', ['productId', 'reservationId'])
 @Index('reservation_items_by_user', ['userId', 'productId', 'reservationId'])
@@ -49,7 +49,7 @@ export class ReservationItem {
   @PrimaryColumn('uuid')
   reservationId!: string;
 
-  /** Whose reservation it is, which never changes: here as well, for the index by user and product. */
+  /** The user of the reservation, which never changes: copied here for the index by user and product. */
   @Column('uuid')
   userId!: string;
 
@@ -66,7 +66,7 @@ export class ReservationItem {
   unitPrice!: string;
 }
 
-/** An item, and what readers want to know of its product. */
+/** An item, with what readers are shown of its product. */
 export interface HeldItem extends Omit<ReservationItem, 'reservationId' | 'userId'> {
   sku: string;
   name: string;

@@ -15,12 +15,12 @@ const UPDATE = `
     AS new (id, status, order_id, expires_at, updated_at)
   WHERE reservations.id = new.id`;
 
-/** The only writer of reservations: turns what has happened to them into rows. */
+/** The only writer of reservations: turns changes into rows. */
 @Injectable()
 export class ReservationWriter {
   constructor(private readonly metrics: Metrics) {}
 
-  /** Queues the rows of any changes. Of reservations that exist, only the last state is written. */
+  /** Queues the rows of any changes. For existing reservations, only the last state is written. */
   write(unit: UnitOfWork, changes: readonly Caused<ReservationChange>[]): void {
     const created = changes.filter(({ type }) => type === 'reservation.created').map((one) => one.reservation);
     unit.insert(Reservation, created);
@@ -60,7 +60,7 @@ function purchaseOf({ userId, totalAmount, currency, items }: ReservationView): 
   return { user_id: userId, total_amount: totalAmount, currency, product_ids };
 }
 
-/** The audit row of a change. That a reservation belongs to an order is told by that of the order. */
+/** The audit row of a change. Attaching an order has none here: the order's own audit row records it. */
 export function auditOfReservation(change: Caused<ReservationChange>): AuditEntry | undefined {
   const { reservation, cause } = change;
   const objectId = reservation.id;

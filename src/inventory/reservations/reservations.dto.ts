@@ -29,7 +29,7 @@ export class LineBody {
   warehouse_id?: string;
 }
 
-/** One product, spelled out in the body itself, or several in `items`. */
+/** One product, given in the body itself, or several in `items`. */
 export class CreateReservationBody {
   @ApiPropertyOptional({ format: 'uuid', description: 'For one product; else `items`.' })
   @ValidateIf((body: CreateReservationBody) => body.items === undefined || body.product_id !== undefined)
@@ -151,7 +151,7 @@ export class ReservationResponse {
   updated_at!: string;
 }
 
-/** The lines of `items`; ids as the database spells them. */
+/** The lines of `items`, with ids in lower case as in the database. */
 export function toLines(items: readonly LineBody[]): Line[] {
   return items.map((item, index) => ({
     productId: item.product_id.toLowerCase(),
@@ -161,7 +161,7 @@ export function toLines(items: readonly LineBody[]): Line[] {
   }));
 }
 
-/** The lines of a body, which spells out one of them itself or lists them in `items`. */
+/** The lines of a body: one in the body itself, or those in `items`. */
 export function linesOf({ items, product_id, quantity, warehouse_id }: CreateReservationBody): Line[] {
   return items
     ? toLines(items)

@@ -21,7 +21,7 @@ interface Row extends ReservationView {
   isOverdue: boolean;
 }
 
-/** Reservations as they are written, by their ids or by those of their orders. The statement is sent at once. */
+/** Reservations as stored, by their ids or their orders' ids. The statement is sent at once. */
 export function findHeld(
   manager: EntityManager,
   ids: readonly string[],
@@ -52,7 +52,7 @@ export function reservationsQuery(filters: ReservationFilters, count: number, af
   return sql`${raw(SELECT)} WHERE reservation.id = ANY (ARRAY(${ids})) ORDER BY reservation.id DESC`;
 }
 
-/** About all of them, in no order, for an estimate. */
+/** About all matching reservations, unsorted, for an estimate. */
 export function selectReservations({ userId, status, productId }: ReservationFilters): Sql {
   const is = (column: string, value: unknown): Sql[] => (value === undefined ? [] : [sql`${raw(column)} = ${value}`]);
   const conditions = [...is('reservations.user_id', userId), ...is('status', status), ...is('product_id', productId)];
@@ -60,7 +60,7 @@ export function selectReservations({ userId, status, productId }: ReservationFil
   return sql`SELECT FROM reservations ${items} ${where(conditions)}`;
 }
 
-/** A hold whose time is over reads as expired at once, and as the sweep will write it. */
+/** An overdue hold reads as expired at once, exactly as the sweep will write it. */
 function asRead({ isOverdue, ...view }: Row): ReservationView {
   return isOverdue ? { ...view, status: 'expired', updatedAt: view.expiresAt } : view;
 }

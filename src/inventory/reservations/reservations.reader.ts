@@ -12,7 +12,7 @@ import { findReservation, findReservations, selectReservations } from './reserva
 export class ReservationsReader {
   constructor(private readonly transactions: TransactionRunner) {}
 
-  /** Lists the caller's own, or all for an admin, newest first. @throws InvalidCursor */
+  /** Lists the caller's own reservations, or all for an admin, newest first. @throws InvalidCursor */
   async list(
     { limit, cursor, count, ...filters }: ReservationsQuery,
     caller: UserActor,

@@ -54,7 +54,7 @@ export class ReservationsService {
   }
 }
 
-/** Nothing else is made of a reservation that was asked for as such. */
+/** The decision for a plain reservation: no further changes. */
 function answerCreated(reservation: ReservationView): { changes: []; answer: Answer<ReservationResponse> } {
   const location = `/api/reservations/${reservation.id}`;
   return { changes: [], answer: new Answer(toReservationResponse(reservation), { location }) };

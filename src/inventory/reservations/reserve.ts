@@ -6,22 +6,22 @@ import { moveStock } from '../stock/stock-move';
 import type { ReservationChange } from './reservation.changes';
 import type { ReservationView } from './reservation.entity';
 
-/** What is to be held, and for whom. */
+/** What to hold, and for whom. */
 export interface ReserveRequest {
-  /** Of the reservation to be: made once, however often the request is tried. */
+  /** The id for the new reservation; it stays the same for every try. */
   readonly id: string;
   readonly userId: string;
   readonly lines: readonly Line[];
   readonly ttlSeconds: number;
-  /** The order that is made of it in the same transaction. */
+  /** The order that is made from it in the same transaction. */
   readonly orderId: string | null;
-  /** What else is made of the reservation, and what the caller is answered. Pure. */
+  /** Returns further changes for the new reservation, and the answer. Pure. */
   readonly conclude: (reservation: ReservationView) => Decision;
 }
 
 /**
- * Holds all lines or none, at today's prices. A request that falls short of what there is without the others is refused
- * without locks, by numbers of one moment.
+ * Holds all lines or none, at current prices. A request for more than is in stock is refused without locks, with
+ * numbers from one snapshot.
  * @throws NotFound, ValidationFailed, InsufficientStock with every short line and what is really there
  */
 export const reserve: Command<ReserveRequest, Needs, Snapshot> = {

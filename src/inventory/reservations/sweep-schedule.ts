@@ -5,21 +5,21 @@ import { AppConfig, cleanupCron } from '../../platform/config/app-config';
 import { log } from '../../platform/logging/logger';
 import { ReservationSweep } from './reservation-sweep';
 
-/** Between two sweeps: no more than ten a second. */
+/** The shortest pause between two sweeps: at most ten a second. */
 const SHORTEST_PAUSE_MS = 100;
-/** Between two looks for the next end: a hold lasts for a second at least, so each is seen before it ends. */
+/** The longest pause between two checks: a hold lasts at least a second, so each is seen before it ends. */
 const LONGEST_PAUSE_MS = 1000;
 
 /**
- * When the sweep runs: as soon as a hold ends, whoever made it, and on schedule, for what was left then. One run at a time
- * in this process. To find out when the next hold ends it asks the database, whose clock decides, and writes nothing.
+ * Runs the sweep as soon as a hold ends, whichever process made it, and on schedule for any that are left. One run at a
+ * time in this process. It asks the database, whose clock decides, when the next hold ends; that writes nothing.
  */
 @Injectable()
 export class SweepSchedule implements OnModuleDestroy {
   private readonly stopping = new AbortController();
   private readonly inTurn = pLimit(1);
   private timer?: NodeJS.Timeout;
-  /** Tries in a row that failed, or found holds of which they could expire none: others have them locked. */
+  /** Runs in a row that failed, or expired none of the holds that they found, because others had locked them. */
   private misses = 0;
   private isFailing = false;
 
@@ -33,14 +33,14 @@ export class SweepSchedule implements OnModuleDestroy {
     await this.attempt(() => this.reservations.sweep(this.stopping.signal));
   }
 
-  /** From now on sweeps when holds end, unless the settings want the schedule alone. Keeps no process alive. */
+  /** Starts sweeping when holds end, unless only the schedule is configured. Does not keep the process alive. */
   start(): void {
     if (this.config.sweepsWhenHoldsEnd) {
       this.lookIn(0);
     }
   }
 
-  /** What is under way ends, after its batch at the latest; nothing begins any more. */
+  /** Waits for the current run, which stops after its batch; no new one begins. */
   async onModuleDestroy(): Promise<void> {
     this.stopping.abort();
     clearTimeout(this.timer);
@@ -58,7 +58,7 @@ export class SweepSchedule implements OnModuleDestroy {
     }
   }
 
-  /** In how many milliseconds the next hold ends; undefined if it swept instead, because one had ended. */
+  /** Milliseconds until the next hold ends; undefined if one had ended, so that it swept instead. */
   private async sweepIfDue(): Promise<number | undefined> {
     const timeLeft = await this.reservations.timeToNextEnd(LONGEST_PAUSE_MS);
     if (timeLeft > 0) {
@@ -71,7 +71,7 @@ export class SweepSchedule implements OnModuleDestroy {
     return undefined;
   }
 
-  /** Gives nothing if it fails: it is tried again, and while it goes on failing, the log has that once. */
+  /** Resolves with undefined on failure, and logs only the first of several failures in a row. */
   private attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
     return this.inTurn(async () => {
       try {

@@ -1,13 +1,13 @@
 import type { Shortage } from '../../platform/errors/domain-errors';
 
-/** What is asked for: so many of a product, from one warehouse if it is named, else from wherever it is. */
+/** A requested quantity of a product, from the named warehouse or else from any. */
 export interface Demand {
   readonly productId: string;
   readonly warehouseId?: string;
   readonly quantity: number;
 }
 
-/** What a warehouse can give of a product. */
+/** The pieces of a product that a warehouse can give. */
 export interface Supply {
   readonly productId: string;
   readonly warehouseId: string;
@@ -25,11 +25,11 @@ export type Allocation =
   | { readonly allotments: []; readonly shortages: Shortage[] };
 
 /**
- * Decides where everything that is asked for comes from: all lines or none. Lines of one product are added up first.
- * A line that names its warehouse is served from there, before those that name none; each of those comes whole from
- * the first warehouse that has enough, and is split over the warehouses in their order only if none has. A shortage of
- * a line that names none counts what the named ones of its product would take: all that is asked for, of all there is.
- * @param supplies what may be taken, in the order of preference
+ * Decides which warehouses serve the demands: all lines or none. Lines of one product are added up first. Lines that
+ * name a warehouse are served first, from there. Each other line is served whole from the first warehouse that has
+ * enough, and is split over the warehouses in their order only if none has. If a line without a warehouse falls short,
+ * its shortage includes the lines of the product that name one: the total requested, and the total available.
+ * @param supplies the available pieces, in the order of preference
  */
 export function allocate(demands: readonly Demand[], supplies: readonly Supply[]): Allocation {
   const stock = supplies.map((supply) => ({ ...supply }));

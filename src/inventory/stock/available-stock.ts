@@ -8,30 +8,30 @@ import { levelAfter, type StockMoved } from './stock-move';
 import type { StockLevel } from './stock.entity';
 import { keyOf, type LevelKey } from './stock.locks';
 
-/** One level's share of what is asked for, at the price of the moment. */
+/** The pieces that one level gives, at the current price. */
 export interface PricedItem extends Allotment {
   readonly sku: string;
   readonly name: string;
   readonly unitPrice: string;
 }
 
-/** What a request would get: from which levels, and for how much. */
+/** What a request would get: from which levels, and at what price. */
 export interface Quote {
   readonly items: PricedItem[];
   readonly currency: string;
   readonly totalAmount: string;
 }
 
-/** What is on sale and how much of it is available, at one moment. */
+/** The catalogue and the stock of one moment. */
 export class AvailableStock {
   private readonly levels: ReadonlyMap<string, StockLevel>;
-  /** Those that serve somebody, in the order of preference. */
+  /** The levels in active warehouses, by product, in the order of preference. */
   private readonly supplies: ReadonlyMap<string, StockLevel[]>;
 
   constructor(
     private readonly catalogue: Catalogue,
     levels: readonly StockLevel[],
-    /** How many pieces of a level overdue holds still have, at the most, by the key of the level. */
+    /** The most pieces of each level that overdue holds may still have, by the key of the level. */
     private readonly overdue: ReadonlyMap<string, number> = new Map(),
   ) {
     const own = levels.map((level) => ({ ...level }));
@@ -45,7 +45,7 @@ export class AvailableStock {
   }
 
   /**
-   * What these lines would get: all of them or none. Takes nothing.
+   * What these lines would get: all or none. Does not change the stock.
    * @throws NotFound, ValidationFailed, InsufficientStock with every short line
    */
   quote(lines: readonly Line[]): Quote {
@@ -68,8 +68,8 @@ export class AvailableStock {
   }
 
   /**
-   * The products of which overdue holds must end before these lines are answered: those that the lines are short of or, if
-   * they are short of nothing, those that would come from other warehouses.
+   * The products whose overdue holds must be expired before these lines are decided: those that are short, or, if none
+   * is, those that would then come from other warehouses.
    * @throws NotFound, ValidationFailed
    */
   heldUpByOverdue(lines: readonly Line[]): string[] {
@@ -92,17 +92,17 @@ export class AvailableStock {
     return this.overdue.size > 0;
   }
 
-  /** The same, as if there were no overdue holds. */
+  /** The same stock without overdue holds. */
   withoutOverdue(): AvailableStock {
     return new AvailableStock(this.catalogue, [...this.levels.values()]);
   }
 
-  /** The same with these levels in the place of all others. */
+  /** The same stock with these levels instead of the current ones. */
   withLevels(levels: readonly StockLevel[]): AvailableStock {
     return new AvailableStock(this.catalogue, levels, this.overdue);
   }
 
-  /** The level of a product in a warehouse; undefined if it has none there. */
+  /** The level of a product in a warehouse; undefined if there is none. */
   level(key: LevelKey): StockLevel | undefined {
     return this.levels.get(keyOf(key));
   }
@@ -111,7 +111,7 @@ export class AvailableStock {
     return [...this.levels.values()].filter(({ productId }) => productIds.includes(productId));
   }
 
-  /** Lets those who come after find the level as it is after the move. */
+  /** Applies a move, so that later decisions see the new level. */
   apply(moved: StockMoved): void {
     Object.assign(this.levels.get(keyOf(moved))!, levelAfter(moved));
   }
@@ -134,7 +134,7 @@ export class AvailableStock {
   }
 }
 
-/** The one order in which items are shown, whoever asks. */
+/** The order in which items are always shown. */
 function byLevel(left: Allotment, right: Allotment): number {
   return compare(left.productId, right.productId) || compare(left.warehouseId, right.warehouseId);
 }

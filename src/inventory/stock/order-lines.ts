@@ -1,13 +1,13 @@
 import { NotFound, ValidationFailed } from '../../platform/errors/domain-errors';
 import type { Demand } from './allocation';
 
-/** One line as it was asked for, and how the request calls it, so that an error can name its fields. */
+/** One requested line, with its path in the request, so that an error can name its fields. */
 export interface Line extends Demand {
-  /** `items.3.`, or nothing for the line that the body itself spells out. */
+  /** `items.3.`, or empty for the line in the body itself. */
   readonly prefix: string;
 }
 
-/** What there is to know of a product that is to be reserved. */
+/** What reserving needs to know of a product. */
 export interface ProductOnSale {
   readonly id: string;
   readonly sku: string;
@@ -17,13 +17,13 @@ export interface ProductOnSale {
   readonly isActive: boolean;
 }
 
-/** A warehouse, and whether it serves anybody. */
+/** A warehouse, and whether it is active. */
 export interface Source {
   readonly id: string;
   readonly isActive: boolean;
 }
 
-/** What is on sale, and from where. */
+/** The products on sale, and the warehouses. */
 export interface Catalogue {
   readonly products: ReadonlyMap<string, ProductOnSale>;
   /** In the order of preference. */
@@ -31,7 +31,7 @@ export interface Catalogue {
 }
 
 /**
- * The one currency in which all the lines are sold.
+ * The currency that all lines share.
  * @throws NotFound for a product that is unknown or not active, ValidationFailed if there are two currencies
  */
 export function currencyOf(lines: readonly Line[], products: ReadonlyMap<string, ProductOnSale>): string {

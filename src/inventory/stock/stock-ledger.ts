@@ -18,9 +18,9 @@ export class StockLedger {
   constructor(private readonly context: RequestContext) {}
 
   /**
-   * Queues the levels as they are after these moves, and a row of the ledger for each. Levels must be locked, and moves of
-   * one level follow each other.
-   * @param moves with their causes, where these are not the context's
+   * Queues the levels after these moves, and a ledger row for each move. The levels must be locked, and the moves of
+   * one level must be in order.
+   * @param moves with their causes, unless these are the context's
    */
   write(unit: UnitOfWork, moves: readonly (StockMoved & { readonly cause?: Cause })[]): void {
     if (moves.length === 0) {

@@ -1,7 +1,7 @@
 import type { Change } from '../../platform/batching/command';
 import type { MovementKind, StockLevel } from './stock.entity';
 
-/** A level has changed: by how many pieces available and reserved, and what it is after that. */
+/** A change of a level: the differences of available and reserved, and the values afterwards. */
 export interface StockMoved extends Change {
   readonly type: 'stock.moved';
   readonly kind: MovementKind;
@@ -26,7 +26,9 @@ export interface Move {
   readonly reason?: string | null;
 }
 
-/** What a move makes of a level, which itself is left as it is. A level below zero is a fault of the caller, who checks. */
+/**
+ * The change that a move makes to a level; does not modify the level. The caller must check that it does not fall below zero.
+ */
 export function moveStock({ productId, warehouseId, ...before }: StockLevel, move: Move): StockMoved {
   const { kind, available, reserved, reservationId = null, orderId = null, reason = null } = move;
   const [availableAfter, reservedAfter] = [before.available + available, before.reserved + reserved];

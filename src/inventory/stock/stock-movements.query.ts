@@ -21,7 +21,7 @@ export function movementsQuery(
   return query.limit(count);
 }
 
-/** All of them in no order, for an estimate. */
+/** All movements of a product, unsorted, for an estimate. */
 export function selectMovements(productId: string): Sql {
   return sql`SELECT FROM stock_movements WHERE product_id = ${productId}`;
 }

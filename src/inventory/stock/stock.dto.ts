@@ -4,12 +4,12 @@ import { IsText, IsWholeNumber, Optional } from '../../platform/http/validators'
 import { MOVEMENT_KINDS, type MovementKind, type StockLevel, type StockMovement } from './stock.entity';
 
 /**
- * Above this nothing more may be put into one warehouse of one product: half of what a level can hold, so that what was
- * sold and is cancelled can come back.
+ * The most pieces of a product that can be put into one warehouse: half of what a level can hold, so that pieces of
+ * cancelled orders can still be put back.
  */
 export const MAX_STOCK = 1_000_000_000;
 
-/** The most pieces that one operation moves, and that one line of a reservation asks for. */
+/** The most pieces in one stock operation, and in one line of a reservation. */
 export const MAX_PIECES = 1_000_000;
 
 export class AdjustStockBody {

@@ -3,10 +3,10 @@ import { isOneOf, PrimaryMoment } from '../../platform/database/columns';
 import { Product } from '../products/product.entity';
 import { Warehouse } from '../warehouses/warehouse.entity';
 
-/** The most that a level can hold: PostgreSQL's integer has no more. */
+/** The most that a level can hold: the maximum of PostgreSQL's integer. */
 export const LEVEL_CAPACITY = 2_147_483_647;
 
-/** What one warehouse has of one product. Nothing references this table, so its row locks disturb no insert. */
+/** The stock of one product in one warehouse. No table references this one, so its row locks do not block inserts. */
 @Entity('stock_levels')
 @Check('stock_levels_available_not_negative', 'available >= 0')
 @Check('stock_levels_reserved_not_negative', 'reserved >= 0')

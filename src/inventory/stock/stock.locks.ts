@@ -9,14 +9,14 @@ export interface LevelKey {
   readonly warehouseId: string;
 }
 
-/** The same for two keys of one level, and for no others. */
+/** The key of a level as a string, equal only for the same level. */
 export function keyOf({ productId, warehouseId }: LevelKey): string {
   return `${productId}/${warehouseId}`;
 }
 
 /**
- * Locks every level of these products. Always in the order of (product, warehouse), here and below, so that two
- * transactions which want the same rows queue up instead of waiting for each other.
+ * Locks every level of these products. Here and below always in the order of (product, warehouse), so that two
+ * transactions that need the same rows do not deadlock.
  */
 export function lockLevelsOf(tx: Tx, productIds: readonly string[], lockWait: LockWait): Promise<StockLevel[]> {
   return lockWhere(tx, 'product_id = ANY($1)', [productIds], lockWait);
@@ -28,7 +28,7 @@ export function lockLevels(tx: Tx, keys: readonly LevelKey[]): Promise<StockLeve
   return lockWhere(tx, condition, [keys.map((key) => key.productId), keys.map((key) => key.warehouseId)], 'wait');
 }
 
-/** What TypeORM calls `pessimistic_write`, spelled out so that it is sent at once, before what is sent after it. */
+/** What TypeORM calls `pessimistic_write`, written as SQL so that it is sent at once, before any later statement. */
 function lockWhere(
   tx: Tx,
   condition: string,

@@ -29,7 +29,7 @@ import { StockLevel, StockMovement } from './stock.entity';
 import { movementsQuery, selectMovements } from './stock-movements.query';
 import { type LevelKey, lockLevels } from './stock.locks';
 
-/** How often overdue holds are ended for an adjustment or a transfer: each time others may have taken the pieces. */
+/** How often an adjustment or a transfer expires overdue holds: each time, others may take the pieces first. */
 const MAX_TRIES = 10;
 
 @Injectable()
@@ -43,8 +43,8 @@ export class StockService {
   ) {}
 
   /**
-   * Adds pieces to a level or takes available ones away; what is reserved stays reserved, unless its hold is over.
-   * Locks the level.
+   * Adds pieces to a level or removes available ones; reserved pieces stay reserved, unless their hold is over. Locks
+   * the level.
    * @throws NotFound for the product or warehouse, InsufficientStock if available would fall below 0
    */
   async adjust(
@@ -114,7 +114,7 @@ export class StockService {
     });
   }
 
-  /** What reads say is available may be taken: as long as that falls short, overdue holds on the product are ended first. */
+  /** Stock that is shown as available can be taken: if the level falls short, expires overdue holds and tries again. */
   private async reclaiming<T extends object>(
     productId: string,
     request: IdempotentRequest,
@@ -164,7 +164,7 @@ async function lockOrMakeLevels({ tx }: UnitOfWork, keys: LevelKey[]): Promise<S
       throw new NotFound('warehouse', warehouseId);
     }
   }
-  // In the order of the locks: two transactions that make the same rows must not wait for each other either.
+  // In the order of the locks, so that two transactions that insert the same rows do not deadlock either.
   const sorted = [...keys].sort((left, right) => (left.warehouseId < right.warehouseId ? -1 : 1));
   await tx.createQueryBuilder().insert().into(StockLevel).values(sorted).orIgnore().updateEntity(false).execute();
   return lockLevels(tx, sorted);

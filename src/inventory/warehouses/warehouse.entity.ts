@@ -1,7 +1,7 @@
 import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
 import { MomentNow } from '../../platform/database/columns';
 
-/** The warehouse that the first migration makes; it is meant where no `warehouse_id` is given. */
+/** The warehouse that the first migration creates; the default where no `warehouse_id` is given. */
 export const MAIN_WAREHOUSE_ID = '00000000-0000-7000-8000-000000000001';
 
 @Entity('warehouses')
@@ -17,7 +17,7 @@ export class Warehouse {
   @Column('text')
   name!: string;
 
-  /** The lowest number is served from first. */
+  /** The warehouse with the lowest number serves first. */
   @Column('integer', { default: 100 })
   priority!: number;
 

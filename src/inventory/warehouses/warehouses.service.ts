@@ -33,7 +33,7 @@ export class WarehousesService {
     private readonly audit: AuditService,
   ) {}
 
-  /** Lists all, in the order in which reservations are served from them. @throws InvalidCursor */
+  /** Lists all, in the order in which they serve reservations. @throws InvalidCursor */
   async list({ limit, cursor, count }: PageQuery): Promise<Page<WarehouseResponse>> {
     const keyset = new Keyset('warehouses', {}, 'integer');
     const after = keyset.positionOf(cursor);
@@ -64,7 +64,7 @@ export class WarehousesService {
     });
   }
 
-  /** Changes what is given and nothing else. Locks the warehouse. @throws NotFound, Duplicate if the code is taken */
+  /** Changes only the given fields. Locks the warehouse. @throws NotFound, Duplicate if the code is taken */
   async update(id: string, body: UpdateWarehouseBody): Promise<WarehouseResponse> {
     const { code, name, priority, is_active: isActive } = body;
     const changes = changesIn({ code, name, priority, isActive });

@@ -9,9 +9,9 @@ import type { Tx } from './tx';
 export type LockWait = 'wait' | 'share' | 'skip';
 
 /**
- * Locks rows until the transaction ends, in the order of their ids, so that two transactions which want the same rows
- * queue up instead of waiting for each other. What TypeORM calls `pessimistic_write`, written as SQL so that it is sent
- * at once, before any later statement. For the `*.locks.ts` of the nouns, which say what may be locked and when.
+ * Locks rows until the transaction ends, in the order of their ids, so that two transactions that need the same rows do
+ * not deadlock. What TypeORM calls `pessimistic_write`, written as SQL so that it is sent at once, before any later
+ * statement. For the `*.locks.ts` of the nouns, which say what may be locked and when.
  */
 export function lockRows<Row extends { id: string }>(
   tx: Tx,
