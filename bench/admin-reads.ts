@@ -2,7 +2,7 @@ import { Failure } from '../src/program';
 import { PORT } from './service';
 import { median } from './statistics';
 
-/** What `measureAdminReads` needs of a bench's target. */
+/** The service under test, as `measureAdminReads` needs it. */
 interface Target {
   readonly token: string;
 }
@@ -14,7 +14,7 @@ export interface AdminReads {
 
 const REPEATS = 5;
 
-/** The median time of each of the two reads of all that there is, one after the other, with the tables in memory. */
+/** The median time of each of the two reads of whole tables, one after the other, with the tables in memory. */
 export async function measureAdminReads(target: Target): Promise<AdminReads> {
   return {
     metricsMs: await timeOf(target, '/api/admin/metrics'),

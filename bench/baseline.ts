@@ -2,26 +2,26 @@ import type { Duration } from './load';
 import type { Sample } from './statistics';
 
 /**
- * What the service is held against: a shop at its plainest. One transaction for one reservation, six statements between
- * BEGIN and COMMIT, on the same tables. No HTTP, no token, no validation: only what the database has to do.
+ * The baseline for the service: the simplest possible shop. One transaction for each reservation, six statements
+ * between BEGIN and COMMIT, on the same tables. No HTTP, no token, no validation: only the work of the database.
  */
 export interface Baseline {
-  /** What it is, as the report says it. */
+  /** Its description in the report. */
   readonly name: string;
-  /** Whether it is what people know from elsewhere. */
+  /** Whether it is the well-known pgbench. */
   readonly isPgbench: boolean;
-  /** So many clients, each with a connection of its own, reserve one piece of a product each time, of all in turn. */
+  /** Each client, on its own connection, reserves one piece at a time, of all products in turn. */
   measure(products: Products, load: Duration & { clients: number }): Promise<Sample>;
 }
 
-/** The products with these numbers, which have twelve digits. */
+/** Products by number; a number has exactly twelve digits. */
 export interface Products {
   readonly first: number;
   readonly count: number;
 }
 
 export const MAIN = '00000000-0000-7000-8000-000000000001';
-/** With the number of a product behind it, its id: in a script of pgbench there are numbers only. */
+/** Followed by a product's number it is the product's id: pgbench scripts know only numbers. */
 export const ID_PREFIX = '00000000-0000-4000-8000-';
 
 export function idsOf({ first, count }: Products): string[] {

@@ -4,9 +4,9 @@ import { MAIN } from './baseline';
 import { type Duration, measure } from './load';
 import type { Sample } from './statistics';
 
-/** Reservations that share a transaction. */
+/** Reservations in one transaction. */
 const BATCH = 64;
-/** More do not help: they all want the one row. Two keep the server busy while one of them prepares its next batch. */
+/** More do not help, because all update the same row. With two, one prepares its next batch while the other runs. */
 const CONNECTIONS = 2;
 
 const LOCK = 'SELECT available, reserved FROM stock_levels WHERE product_id = $1 AND warehouse_id = $2 FOR UPDATE';
@@ -28,8 +28,8 @@ const AUDIT = `
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS new (id, reservation_id, request_id)`;
 
 /**
- * The physical limit of the machine: the statements of the baseline, on the same tables, for 64 reservations of one row
- * in one transaction, prepared, in two round trips. Nobody is answered and nothing is decided.
+ * The upper bound: the same rows inserted directly, 64 reservations of one product a transaction, with prepared
+ * statements in two round trips.
  */
 async function reserveBatch(client: Client, productId: string, userId: string): Promise<void> {
   const [, { rows }] = await Promise.all([
@@ -57,7 +57,7 @@ function someIds(): string[] {
   return Array.from({ length: BATCH }, () => uuidv7());
 }
 
-/** What a line of these comes to; one operation is a batch. */
+/** Measures this; one operation is a batch. */
 export async function measureBatched(url: string, productId: string, duration: Duration): Promise<Sample> {
   const settings = { connectionString: url, pipeline: true };
   const connections = Array.from({ length: CONNECTIONS }, () => new Client(settings));

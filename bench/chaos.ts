@@ -15,8 +15,8 @@ import { Failure, type Program, runProgram } from '../src/program';
 
 const USAGE = `npm run chaos -- [--attempts 50] [--stock 5] [--url http://127.0.0.1:3000 --email … --password …]
 
-Makes a product with so many pieces in stock, lets so many buyers reserve one piece each at the same moment, and checks
-that exactly the stock was sold. Without --url it starts a server of its own on an embedded PostgreSQL, and stops it.
+Makes a product with --stock pieces, lets --attempts buyers reserve one piece each at the same time, and checks that
+exactly the stock was sold. Without --url it starts its own server on an embedded PostgreSQL, and stops it at the end.
 The administrator's email and password are also read from ADMIN_EMAIL and ADMIN_PASSWORD.
 `;
 
@@ -132,7 +132,7 @@ async function run({ url, email, password }: Target, attempts: number, stock: nu
   );
 }
 
-/** One buyer: `reserved`, the code of the problem, or what broke on the way. */
+/** One buyer's outcome: `reserved`, the code of the problem, or the failure of the connection. */
 async function attempt(url: string, productId: string, token: string): Promise<string> {
   try {
     const response = await post(`${url}/api/reservations`, { product_id: productId, quantity: 1 }, token);
@@ -143,7 +143,7 @@ async function attempt(url: string, productId: string, token: string): Promise<s
   }
 }
 
-// The few members that are read here differ from call to call.
+// The members read here differ between calls.
 async function call(
   url: string,
   body?: object,

@@ -13,7 +13,7 @@ void runProgram('The bench failed.', bench);
 
 /**
  * Inserts rows like the newest ones into each table, with all of its indexes and without each of them in turn. Every
- * insert is rolled back, with the DROP before it, so nobody else should be using the database.
+ * insert, and the DROP INDEX before it, is rolled back. Nobody else should be using the database.
  */
 async function bench(program: Program): Promise<void> {
   const url = process.env['DATABASE_URL'];
@@ -45,7 +45,7 @@ async function measure(client: Client, table: string): Promise<TableCosts> {
     for (const [index, variant] of variants.entries()) {
       costs[index]!.push(await insertWithout(client, variant, insert));
     }
-    // What was rolled back has left dead rows.
+    // The rollbacks have left dead rows.
     await client.query(`VACUUM ${table}`);
   }
   const [all, none, ...without] = costs;

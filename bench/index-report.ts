@@ -2,7 +2,7 @@ import type { Index } from './index-sample';
 import { commit, machine } from './report';
 import { median } from './statistics';
 
-/** For one row. */
+/** The cost of one row. */
 export interface Cost {
   readonly walBytes: number;
   readonly microseconds: number;
@@ -10,7 +10,7 @@ export interface Cost {
 
 export interface TableCosts {
   readonly table: string;
-  /** With all indexes, and with none; of each round. */
+  /** The costs with all indexes, and with none, for each round. */
   readonly all: readonly Cost[];
   readonly none: readonly Cost[];
   readonly indexes: readonly (Index & { readonly without: readonly Cost[] })[];
@@ -23,7 +23,7 @@ interface Explained {
 
 const PAGE_BYTES = 8192;
 
-/** Without the pages that are written whole for the first change after a checkpoint: whether one came is chance. */
+/** Without full page images, which are written after a checkpoint: whether one happens is chance. */
 export function costOf([{ Plan, 'Execution Time': ms }]: readonly [Explained], rows: number): Cost {
   return {
     walBytes: Math.max(0, Plan['WAL Bytes'] - Plan['WAL FPI'] * PAGE_BYTES) / rows,
@@ -51,7 +51,7 @@ ${measured.flatMap(rowsOf).join('\n')}
 function rowsOf({ table, all, none, indexes }: TableCosts): string[] {
   const line = (name: string, walBytes: number, microseconds: number): string =>
     `| ${name} | ${walBytes.toFixed(0)} | ${microseconds.toFixed(1)} |`;
-  // What disturbs a round only ever adds to its time.
+  // Disturbances only add to the time of a round.
   const fastest = (costs: readonly Cost[]): number => Math.min(...costs.map(({ microseconds }) => microseconds));
   const of = (costs: readonly Cost[]): [number, number] => [
     median(costs.map(({ walBytes }) => walBytes)),

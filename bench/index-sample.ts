@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { Failure } from '../src/program';
 
-/** What a reservation and the order that it becomes write rows to. A level is only updated, in its place. */
+/** The tables that a reservation and its order insert rows into. A level is only updated. */
 export const TABLES = [
   'reservations',
   'reservation_items',
@@ -13,7 +13,7 @@ export const TABLES = [
   'order_status_changes',
 ];
 
-/** Rows as they are when they are made, where those that are there have changed since, or are gone. */
+/** Rows in their initial state, for tables whose rows change later or are deleted. */
 const AS_MADE: Record<string, string> = {
   reservations: `SELECT id, user_id, 'active' AS status, expires_at, order_id, total_amount, currency, created_at, updated_at
     FROM reservations`,
@@ -25,7 +25,7 @@ const AS_MADE: Record<string, string> = {
     FROM reservations`,
 };
 
-/** These name what was there before; all other ids are made with the row or shortly before it. */
+/** These refer to older rows; all other ids are generated with the row or shortly before it. */
 const OLDER = ['product_id', 'warehouse_id', 'user_id'];
 
 export interface Index {
@@ -34,7 +34,7 @@ export interface Index {
   readonly drop: string;
 }
 
-/** Works for a partitioned table as well, whose indexes are those of all its partitions. */
+/** Also works for a partitioned table, whose indexes are those of all its partitions. */
 export async function indexesOf(client: Client, table: string): Promise<Index[]> {
   const { rows } = await client.query<Index>(
     `SELECT index.relname AS name, regexp_replace(pg_get_indexdef(indexrelid), '^.* USING ', '') AS definition,
@@ -48,7 +48,7 @@ export async function indexesOf(client: Client, table: string): Promise<Index[]>
   return rows;
 }
 
-/** Makes the temporary table `sample`: the newest rows of a table once more, a little later. Gives the INSERT of them. */
+/** Creates the temporary table `sample`: copies of the newest rows, a little later. Returns the INSERT for them. */
 export async function makeSample(client: Client, table: string, rows: number): Promise<string> {
   const { rows: columns } = await client.query<{ name: string; type: string }>(
     `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
@@ -76,8 +76,8 @@ function isLater(name: string, type: string): boolean {
 }
 
 /**
- * Moves ids and moments behind the newest that there are, a thousand times closer together, as under load. An id keeps
- * all but its time, so it stays unique, and its order; equal ones stay equal.
+ * Moves ids and times after the newest existing ones, a thousand times closer together, as under load. Only the time
+ * part of an id changes, so ids stay unique and in order; equal ones stay equal.
  */
 async function makeLater(client: Client, key: string): Promise<void> {
   const hex = `replace(id::text, '-', '')`;

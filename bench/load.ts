@@ -6,10 +6,10 @@ export interface Duration {
   seconds: number;
 }
 
-/** Does the same thing over and over, one after the other; says how it went. */
+/** Runs one operation per call, and returns its outcome. */
 export type Worker = () => Promise<string>;
 
-/** Lets workers run side by side, each as fast as it can, and measures them; `size` is what one of their steps counts. */
+/** Runs workers in parallel, each as fast as it can, and measures them; one step counts as `size` operations. */
 export async function measure(
   workers: readonly Worker[],
   { warmUpSeconds, seconds }: Duration,
@@ -34,7 +34,7 @@ interface Answer {
 
 /**
  * One kept-alive HTTP connection that speaks just enough of the protocol for answers with a Content-Length. It costs a
- * fraction of what an HTTP client does, and the load generator shares the machine with what it measures.
+ * fraction of an HTTP client, which matters because the load generator shares the machine with the service.
  */
 export class Connection {
   private received: Buffer = Buffer.alloc(0);

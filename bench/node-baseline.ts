@@ -3,7 +3,7 @@ import { uuidv7 } from 'uuidv7';
 import { type Baseline, idsOf, MAIN } from './baseline';
 import { measure } from './load';
 
-/** Where pgbench is not installed. It costs this process more than the database, and so it reserves less. */
+/** The baseline if pgbench is not installed. It is slower, because this process is the bottleneck, not the database. */
 export function nodeBaseline(url: string): Baseline {
   return {
     name: 'Node with `pg`, since pgbench is not installed',

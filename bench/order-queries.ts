@@ -1,11 +1,11 @@
 /** The query of a page of orders, without the question mark. */
 export type PageQuery = string;
 
-/** What is known of the orders that are there: some totals, and the first and the last day. */
+/** Facts about the existing orders: some totals, and the first and the last day. */
 export interface Past {
   low: string;
   middle: string;
-  /** Only one order in a thousand is as large. */
+  /** A total that only one order in a thousand reaches. */
   rare: string;
   first: Date;
   last: Date;
@@ -13,7 +13,7 @@ export interface Past {
 
 const DAY_MS = 86_400_000;
 
-/** Every filter with every other and every sort: 4 × 4 × 4 × 4. */
+/** All combinations of filters and sort orders: 4 × 4 × 4 × 4. */
 export function combinationsOf({ low, middle, rare, first, last }: Past): PageQuery[] {
   const middleOfTime = new Date((first.getTime() + last.getTime()) / 2);
   const statuses = ['', 'status=delivered', 'status=pending', 'status=pending,confirmed,cancelled'];

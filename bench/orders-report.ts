@@ -8,13 +8,13 @@ export interface Timed {
   p95: number;
 }
 
-/** The first page of each combination, and the empty answer between them. */
+/** The first page of each combination, and the empty answers measured in between. */
 export interface Measured {
   live: number;
   lists: { query: string; time: Timed }[];
 }
 
-/** What was measured at one size. */
+/** The measurements at one number of orders. */
 export interface At {
   orders: number;
   customersOrders: number;
@@ -36,7 +36,7 @@ export function ordersReportOf(measured: readonly At[]): string {
   return `# Lists of orders
 
 \`npm run bench:orders\`: ${last.all.lists.length} combinations of status, dates, totals and sort, the first page of each,
-over HTTP on one connection; a ratio is to \`/health/live\`, asked for between them. ${machine()}, commit ${commit()}.
+over HTTP on one connection; ratios are to \`/health/live\`, measured in between. ${machine()}, commit ${commit()}.
 
 | orders | ${measured.map(({ orders }) => orders.toLocaleString('en')).join(' | ')} | target |
 | --- | ${measured.map(() => '---').join(' | ')} | --- |
@@ -50,15 +50,15 @@ ${slowest.map(({ query, time }) => `| \`${query}\` | ${time.p50.toFixed(1)} | ${
 
 # Other lists
 
-The first page of each, with filters that match much and such that match little. Reservations are everybody's, as an
-administrator sees them, but for the own ones, of the customer above. A tenth of the products is vintage and three tenths are
-retro, but none of the newest fifth.
+The first page of each, with filters that match many rows and filters that match few. Reservations are those of all users,
+as an administrator sees them, except "own": those of the customer above. A tenth of the products is vintage and three
+tenths are retro, but none of the newest fifth.
 
 | list | ${measured.map(({ orders }) => `at ${orders.toLocaleString('en')} orders, p50 ms`).join(' | ')} | ratio |
 | --- | ${measured.map(() => '---').join(' | ')} | --- |
 ${last.others.map(({ name }, index) => otherRow(name, index, measured)).join('\n')}
 
-# Reads of everything
+# Reads of whole tables
 
 | | ${measured.map(({ orders }) => `at ${orders.toLocaleString('en')} orders, ms`).join(' | ')} |
 | --- | ${measured.map(() => '---').join(' | ')} |

@@ -17,7 +17,7 @@ import { median, quantile } from './statistics';
 
 const RESULTS = 'bench/RESULTS-ORDERS.md';
 const CLIENTS = 32;
-/** How often each combination is asked for. */
+/** How often each combination is measured. */
 const REPEATS = 12;
 const PAGE = 20;
 const FAR_PAGE = 10_000;
@@ -62,7 +62,7 @@ function readArguments(): number[] {
   return sizes;
 }
 
-/** With a product for ten orders, so that there is an assortment to search in. */
+/** Seeds orders with one product for every ten, so that there are enough products to search. */
 async function fillUpTo({ databaseUrl, client }: Target, size: number): Promise<void> {
   const { rows } = await client.query<{ orders: number }>('SELECT count(*)::int AS orders FROM orders');
   const missing = size - rows[0]!.orders;
@@ -94,7 +94,7 @@ async function measureAt(target: Target, orders: number): Promise<At> {
   return { orders, customersOrders, all, own, others, admin, statements, far, pagesPerSecond };
 }
 
-/** Makes a twentieth of all orders, of every kind, those of one customer, with their reservations: 50 000 of a million. */
+/** Assigns a twentieth of all orders, of every kind, to one customer, with their reservations: 50,000 of a million. */
 async function giveOrdersTo(customer: string, client: Client): Promise<number> {
   const { rowCount } = await client.query('UPDATE orders SET user_id = $1 WHERE get_byte(uuid_send(id), 15) % 20 = 0', [
     customer,
@@ -109,7 +109,7 @@ async function giveOrdersTo(customer: string, client: Client): Promise<number> {
   return rowCount!;
 }
 
-/** Texts that many products have, but none of the newest fifth: a tenth of the others is vintage, three tenths are retro. */
+/** Adds texts that many products match, but none of the newest fifth: a tenth is vintage, three tenths are retro. */
 async function nameOldProducts(client: Client): Promise<void> {
   await client.query(
     `UPDATE products SET name = name || CASE WHEN number % 10 = 0 THEN ' vintage' ELSE ' retro' END
@@ -120,7 +120,7 @@ async function nameOldProducts(client: Client): Promise<void> {
   await client.query('VACUUM ANALYZE products');
 }
 
-/** The empty answer is asked for between the lists: the machine, which has other work as well, is the same for both. */
+/** Measures the empty answer between the lists, so that other work on the machine affects both equally. */
 async function measureLists(target: Target, combinations: PageQuery[]): Promise<Measured> {
   for (const query of combinations) {
     await get(target, `/api/orders?${query}`);
@@ -145,7 +145,7 @@ async function measureOthers(target: Target, lists: OtherList[]): Promise<At['ot
   return measured;
 }
 
-/** What the filters are to be, as shares of what is there. */
+/** The filter values, chosen as shares of the existing orders. */
 async function pastOf(client: Client): Promise<Past> {
   const { rows } = await client.query<Past>(
     `SELECT percentile_disc(0.1) WITHIN GROUP (ORDER BY total_amount) AS low,
@@ -182,7 +182,7 @@ async function get({ token }: Target, path: string): Promise<PageBody> {
   return body;
 }
 
-/** Each statement of the service's reads is a transaction of its own for PostgreSQL, which counts them. */
+/** PostgreSQL counts transactions, and each read statement of the service is one. */
 async function statementsOfAPage(target: Target, combinations: PageQuery[]): Promise<number> {
   const before = await transactions(target.client);
   for (const query of combinations) {
@@ -192,7 +192,7 @@ async function statementsOfAPage(target: Target, combinations: PageQuery[]): Pro
 }
 
 async function transactions(client: Client): Promise<number> {
-  // A backend that is idle reports what it did at the latest after ten seconds.
+  // An idle backend reports its statistics after ten seconds at the latest.
   await new Promise((resolve) => setTimeout(resolve, STATISTICS_DELAY_MS));
   const { rows } = await client.query<{ count: number }>(
     'SELECT (xact_commit + xact_rollback)::int AS count FROM pg_stat_database WHERE datname = current_database()',
@@ -200,7 +200,7 @@ async function transactions(client: Client): Promise<number> {
   return rows[0]!.count;
 }
 
-/** Page 10 000 against the first, of the list without filters; the last page if there are not so many. */
+/** Compares page 10,000 of the unfiltered list with the first; or the last page, if there are fewer. */
 async function farPage(target: Target, orders: number): Promise<{ page: number; ratio: number }> {
   const page = Math.min(FAR_PAGE, Math.floor(orders / PAGE) - 1);
   let cursor: string | null = null;

@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 
-/** A list other than that of orders, with filters that are easy and such that are rare where they are looked for. */
+/** A list other than that of orders, with easy filters and with filters that match few of the searched rows. */
 export interface OtherList {
   readonly name: string;
   readonly path: string;
-  /** Asked for by the customer who has a twentieth of everything, not by an administrator. */
+  /** Requested by the customer who has a twentieth of all orders, not by an administrator. */
   readonly isOwn: boolean;
 }
 
@@ -16,7 +16,7 @@ interface Known {
   sku: string;
 }
 
-/** The one with the most of everything, who has an audit log, and one of which there is hardly anything. */
+/** The busiest product and the busiest user with audit rows; an order, a request and a product with few rows. */
 const KNOWN = `
   SELECT (SELECT product_id FROM order_items GROUP BY product_id ORDER BY count(*) DESC LIMIT 1) AS product,
     (SELECT user_id FROM reservations JOIN users ON users.id = user_id GROUP BY user_id ORDER BY count(*) DESC LIMIT 1) AS user,

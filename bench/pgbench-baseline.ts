@@ -10,14 +10,17 @@ import { type Sample, sampleOf } from './statistics';
 
 const run = promisify(execFile);
 
-/** pgbench counts the time in which it connects as well, though nothing is sent before the last client is there. */
+/** pgbench also counts the time for connecting, though it sends nothing before the last client is connected. */
 const CONNECT_SECONDS = 2;
 
 const PRODUCT = `('${ID_PREFIX}' || :product::text)::uuid`;
 const USER = `('${ID_PREFIX}' || :user::text)::uuid`;
 const LEVEL = `product_id = ${PRODUCT} AND warehouse_id = '${MAIN}'`;
 
-/** The statements of the baseline in Node. A client begins some products behind the one before, and takes them in turn. */
+/**
+ * The same statements as the Node baseline. Each client starts some products after the previous one, and takes them in
+ * turn.
+ */
 const SCRIPT = `
 \\set product :first + (:client_id * 16 + :turn) % :count
 \\set turn :turn + 1
@@ -42,7 +45,7 @@ COMMIT;
 
 /** pgbench with prepared statements, if it is installed. */
 export async function findPgbench(url: string): Promise<Baseline | undefined> {
-  // On Debian there may be a command that only says which package it lacks.
+  // On Debian the command may only say which package is missing.
   const found = await run('pgbench', ['--version']).catch(() => undefined);
   const version = found && /\d[\d.]*/.exec(found.stdout)![0];
   return version === undefined

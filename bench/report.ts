@@ -3,7 +3,7 @@ import { cpus, totalmem } from 'node:os';
 import type { Baseline } from './baseline';
 import { median, type Sample } from './statistics';
 
-/** What is measured in every round, in this order: each over HTTP beside its baseline. */
+/** The scenarios of each round, in this order: each one over HTTP next to its baseline. */
 export const SCENARIOS = [
   'baseline, one product',
   'HTTP, one product',
@@ -74,7 +74,7 @@ export function reportOf(rounds: readonly Round[], { seconds, clients, baseline 
   const ratio = ({ what, of, to, pick, target }: Ratio): string => {
     const values = rounds.map((round) => pick(round[of]) / pick(round[to]));
     const each = values.map((value) => value.toFixed(2)).join(', ');
-    // The targets were set for the baseline in Node, which does less.
+    // The targets were set for the slower baseline in Node.
     const goal = baseline.isPgbench && to.startsWith('baseline') ? '' : target;
     return `| ${what} | ${median(values).toFixed(2)} | ${goal} | ${each} |`;
   };
@@ -84,10 +84,9 @@ export function reportOf(rounds: readonly Round[], { seconds, clients, baseline 
 PostgreSQL with its default durability, the service and the load generator share the machine:
 ${machine()}, commit ${commit()}.
 The baseline (${baseline.name}) is one transaction of six statements for each reservation, no HTTP.
-The last line is what the machine can do at all: the same rows for 64 reservations in each transaction, decided by nobody;
-its times are a batch's.
-Whole sales: a reservation, and then its cancellation (three of ten), its commit (two), or an order of it and the
-confirmation of that (five); counted are requests, of which a sale has 2.5.
+The last line is the upper bound: the same rows inserted directly, 64 reservations a transaction; its times are a batch's.
+Whole sales: a reservation, then its cancellation (three of ten), its commit (two), or its order and the confirmation
+(five); the rate counts requests, 2.5 a sale.
 
 | | a second | p50 ms | p95 ms | p99 ms |
 | --- | --- | --- | --- | --- |

@@ -21,7 +21,7 @@ import type { Sample } from './statistics';
 
 const CLIENTS = 64;
 const ROUNDS = 3;
-/** For each line, before the first round. */
+/** The warm-up of each scenario before the first round. */
 const WARM_UP_SECONDS = 3;
 const STOCK = 1_000_000_000;
 const RESULTS = 'bench/RESULTS.md';
@@ -29,7 +29,7 @@ const RESULTS = 'bench/RESULTS.md';
 const BASELINE_HOT: Products = { first: 100_000_000_000, count: 1 };
 const BASELINE_SPREAD: Products = { first: 200_000_000_000, count: 1000 };
 
-/** Where the load goes, and what it reserves there. */
+/** The service under load, and the products to reserve. */
 interface Target {
   databaseUrl: string;
   token: string;
@@ -42,7 +42,7 @@ void runProgram('The bench failed.', bench);
 async function bench(program: Program): Promise<void> {
   const duration = readArguments();
   const target = await prepare(program);
-  // A service that has been up for a minute: compiled, its statements planned, its connections open.
+  // As after a minute of service: code compiled, statements planned, connections open.
   const warmUp = await runRound(target, { warmUpSeconds: 0, seconds: WARM_UP_SECONDS }, 0);
   const rounds: Round[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
@@ -62,7 +62,7 @@ function readArguments(): Duration {
   return { warmUpSeconds: 1, seconds: Number(values.seconds) };
 }
 
-/** A PostgreSQL of its own with its default durability, the service as a process of its own, and the products. */
+/** A separate PostgreSQL with default durability, the service in its own process, and the products. */
 async function prepare(program: Program): Promise<Target> {
   const remove = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true });
   const dataDir = await program.keep(mkdtemp(join(tmpdir(), 'holdfast-bench-')), remove);
@@ -88,7 +88,7 @@ async function prepare(program: Program): Promise<Target> {
   };
 }
 
-/** Straight into the tables, ledger included, so that reconciliation can be asked at the end. */
+/** Inserted directly into the tables, including the ledger, so that reconciliation works at the end. */
 async function makeProducts(url: string, ids: string[], stock = STOCK): Promise<string[]> {
   const client = new Client(url);
   await client.connect();
@@ -145,7 +145,7 @@ async function runRound(target: Target, duration: Duration, round: number): Prom
   return samples as Round;
 }
 
-/** Sends these, one after the other, over all connections in turn. */
+/** Sends these requests one after the other, over all connections in turn. */
 function sending(requests: Buffer[]): (connection: Connection) => Worker {
   let turn = 0;
   return (connection) => () => connection.send(requests[turn++ % requests.length]!);
@@ -170,7 +170,7 @@ function threeOf(ids: string[]): string[] {
   return [...chosen];
 }
 
-/** @throws Failure unless every answer was the expected one, what was answered is what is reserved, and all agrees */
+/** @throws Failure unless every answer was expected, all answered reservations exist, and stock and ledger agree */
 async function check({ databaseUrl, token, products }: Target, rounds: readonly Round[]): Promise<void> {
   for (const round of rounds) {
     for (const scenario of SCENARIOS) {

@@ -1,9 +1,13 @@
 import { type Connection, requestOf, type Worker } from './load';
 
-/** What becomes of a reservation, in turn: of ten, three are cancelled, two committed, and five ordered and confirmed. */
+/**
+ * What follows each reservation, in turn: of ten, three are cancelled, two committed, and five ordered and confirmed.
+ */
 const ENDS = ['order', 'cancel', 'order', 'commit', 'order', 'cancel', 'order', 'commit', 'order', 'cancel'] as const;
 
-/** Sales of one product over a connection, one after the other; each call is the next request of the sale that is under way. */
+/**
+ * Sales of one product over a connection, one after the other; each call sends the next request of the current sale.
+ */
 export function saleWorker(connection: Connection, token: string, productId: string): Worker {
   const body = { product_id: productId, quantity: 1 };
   let sales = 0;

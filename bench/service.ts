@@ -6,17 +6,17 @@ import { Failure } from '../src/program';
 
 export const PORT = 3999;
 const JWT_SECRET = 'of the bench alone, and of no use elsewhere';
-/** As `npm start` has it. */
+/** The same as in `npm start`. */
 const NODE_OPTIONS = ['--max-semi-space-size=64'];
 
-/** A token that lasts as long as any bench. */
+/** A token that lasts longer than any benchmark. */
 export function tokenFor(id: string, role: 'admin' | 'user'): string {
   return new AccessTokens(JWT_SECRET, 86_400).sign({ id, role });
 }
 
 /**
- * The service as a process of its own, with its log, its token check, its validation and its rate limit, which is only
- * too high to be reached. Gives what stops it.
+ * Starts the service in its own process, with log, token check, validation and a rate limit that is too high to reach.
+ * Returns a function that stops it.
  */
 export async function startService(databaseUrl: string, dataDir: string): Promise<() => Promise<void>> {
   const settings = {

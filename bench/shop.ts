@@ -3,7 +3,7 @@ import { tokenFor } from './service';
 
 const PRODUCTS = 100;
 const PIECES = 10_000;
-/** A hold that nobody comes back for ends while the soak goes on. */
+/** Abandoned holds end during the soak. */
 const SHORT_HOLD_SECONDS = 5;
 
 interface Answer {
@@ -13,13 +13,13 @@ interface Answer {
 
 interface Sent {
   body?: object;
-  /** A status that is no surprise, beside success. */
+  /** A status that is expected besides success. */
   mayBe?: number;
 }
 
-/** Customers who do what customers do, and an administrator who ships and restocks. */
+/** Simulated customers, and an administrator who ships and restocks. */
 export class Shop {
-  /** Answers that should not have come, and how often each did. */
+  /** Unexpected answers, with their counts. */
   readonly surprises = new Map<string, number>();
   private times: number[] = [];
 
@@ -38,7 +38,7 @@ export class Shop {
     return shop;
   }
 
-  /** One customer after the other, until `goesOn` says no. */
+  /** Runs one customer after the other until `goesOn` returns false. */
   async visit(goesOn: () => boolean): Promise<void> {
     while (goesOn()) {
       await this.buy(tokenFor(randomUUID(), 'user'));
@@ -96,7 +96,7 @@ export class Shop {
     }
   }
 
-  /** One to three products, some of which are asked for much more than others. */
+  /** One to three products, some much more popular than others. */
   private basket(): { product_id: string; quantity: number }[] {
     const size = 1 + Math.floor(Math.random() * 3);
     const chosen = Array.from({ length: size }, () => this.products[Math.floor(Math.random() ** 3 * PRODUCTS)]!);

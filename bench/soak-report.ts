@@ -1,7 +1,7 @@
 import { commit, machine } from './report';
 import { median } from './statistics';
 
-/** What was seen in ten seconds of the soak. */
+/** The figures of ten seconds of the soak. */
 export interface Reading {
   minute: number;
   perSecond: number;
@@ -31,7 +31,7 @@ const FIGURES: Record<Figure, string> = {
 };
 const MOST_LINES = 20;
 
-/** The readings as a page of Markdown, with machine and commit: thirds against each other, and some of the lines. */
+/** The readings as a page of Markdown, with machine and commit: the first third compared with the last, and samples. */
 export function soakReportOf(
   readings: readonly Reading[],
   { minutes, clients, isRight }: { minutes: number; clients: number; isRight: boolean },
@@ -52,7 +52,7 @@ export function soakReportOf(
   return `# Soak
 
 \`npm run soak -- --minutes ${minutes} --clients ${clients}\`: ${clients} customers who reserve baskets, commit, cancel, let holds expire and
-order, with a key for every POST, and an administrator who ships and restocks; the client shares the machine.
+order, with a key for every POST, and an administrator who ships and restocks; the clients share the machine.
 ${machine()}, commit ${commit()}. Reconciliation at the end: ${isRight ? 'ok' : 'DIFFERENCES'}.
 
 | median of | the first third | the last third | ratio |

@@ -15,8 +15,9 @@ import { quantile } from './statistics';
 
 const USAGE = `npm run soak -- --minutes 10 [--clients 16]
 
-Lets so many customers and an administrator shop for so long on a service of its own with an embedded PostgreSQL, prints every
-ten seconds what the service uses, checks the stock at the end, and writes bench/RESULTS-SOAK.md.
+Starts a service on an embedded PostgreSQL and simulates customers and an administrator for so many minutes. Prints
+memory, connections, event loop and tables every ten seconds, checks the stock at the end, and writes
+bench/RESULTS-SOAK.md.
 `;
 const RESULTS = 'bench/RESULTS-SOAK.md';
 const INTERVAL_MS = 10_000;
@@ -100,7 +101,7 @@ async function useOfService(): Promise<Pick<Reading, 'residentMb' | 'heapMb' | '
 
 type OfDatabase = Pick<Reading, 'connections' | 'levelsKb' | 'deadShare' | 'reservations'>;
 
-/** The levels are a fixed number of rows that change all the time: what they grow by is bloat. */
+/** The levels are a fixed number of constantly updated rows, so any growth of their table is bloat. */
 async function useOfDatabase(client: Client): Promise<OfDatabase> {
   const { rows } = await client.query<OfDatabase>(`
     SELECT (SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'holdfast') AS connections,

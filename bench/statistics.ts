@@ -1,15 +1,15 @@
-/** What one run of one scenario came to. Durations are in milliseconds. */
+/** The result of one run of one scenario. Durations are in milliseconds. */
 export interface Sample {
-  /** Operations that succeeded, a second. */
+  /** Successful operations a second. */
   readonly rate: number;
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
-  /** How often each outcome occurred, while warming up as well. */
+  /** How often each outcome occurred, including the warm-up. */
   readonly outcomes: ReadonlyMap<string, number>;
 }
 
-/** Collects what happens from the end of the warm-up on; before that only outcomes are counted. */
+/** Collects latencies after the warm-up, and outcomes from the start. */
 export class Recorder {
   private readonly latencies: number[] = [];
   private readonly outcomes = new Map<string, number>();
@@ -23,20 +23,20 @@ export class Recorder {
     }
   }
 
-  /** @param size how many things one recorded operation does */
+  /** @param size how many units of work one recorded operation does */
   sample(seconds: number, size = 1): Sample {
     return sampleOf(this.latencies, this.outcomes, seconds, size);
   }
 }
 
-/** @param latencies of what succeeded within these seconds, in milliseconds, in any order */
+/** @param latencies of the operations that succeeded within these seconds, in milliseconds, in any order */
 export function sampleOf(latencies: number[], outcomes: Sample['outcomes'], seconds: number, size = 1): Sample {
   const sorted = latencies.sort((left, right) => left - right);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
   return { rate: (sorted.length * size) / seconds, p50: at(0.5), p95: at(0.95), p99: at(0.99), outcomes };
 }
 
-/** The value below which this share of them lies. */
+/** The value below which this share of the values lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((left, right) => left - right);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;

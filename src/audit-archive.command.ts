@@ -13,9 +13,9 @@ import { Failure, type Program, runProgram } from './program';
 
 const USAGE = `npm run audit:archive -- --before 2026-01 [--drop]
 
-Takes the months before that one (UTC) out of the audit log. Each stays in the database, as a table of its own such as
-audit_logs_2025_12, to be dumped with pg_dump -t audit_logs_2025_12 and dropped by hand; with --drop it is dropped at
-once, and gone for good. The month must have begun 31 days ago or earlier. What was done is in the audit log.
+Detaches the months before that one (UTC) from the audit log. Each stays in the database as its own table, such as
+audit_logs_2025_12, which you can dump with pg_dump -t audit_logs_2025_12 and then drop; --drop drops it at once, for
+good. The month must have begun at least 31 days ago. The audit log records what was done.
 `;
 const OPTIONS = { before: { type: 'string' }, drop: { type: 'boolean' }, help: { type: 'boolean' } } as const;
 const DAY_MS = 86_400_000;

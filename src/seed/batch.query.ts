@@ -7,7 +7,7 @@ export function findBatch({ first }: Batch): Sql {
   return sql`SELECT FROM orders WHERE id = pg_temp.id(pg_temp.order_made(${first}), ${first}, 'order')`;
 }
 
-/** What a batch consists of, in temporary tables that last as long as its transaction. */
+/** Draws a batch into temporary tables that last until the end of its transaction. */
 export function drawBatch(plan: SeedPlan, batch: Batch, maxHoldSeconds: number): Sql[] {
   return [drawLines(plan, batch), drawOrders(plan, batch, maxHoldSeconds), drawSteps(plan), drawDeliveries(batch)];
 }
@@ -26,9 +26,9 @@ function drawLines({ products }: SeedPlan, { first, last }: Batch): Sql {
 }
 
 /**
- * Who orders, when, and how it ends. Every third order is a new customer's, one in twenty the first customer's, and the
- * rest are of any that are there. Some of the last day are still pending: they are held from now on, or they would be
- * over before anybody sees them.
+ * Who orders, when, and how each order ends. Every third order is from a new customer, one in twenty from the first
+ * customer, the others from any existing one. Some orders of the last day are still pending. They are held from now on;
+ * otherwise their holds would end before anybody sees them.
  */
 function drawOrders({ orders, endMs }: SeedPlan, { first, last }: Batch, maxHoldSeconds: number): Sql {
   return sql`
@@ -58,8 +58,8 @@ function drawOrders({ orders, endMs }: SeedPlan, { first, last }: Batch, maxHold
 }
 
 /**
- * The way of each order through its states, and what each step does to its hold and to the stock. A step is taken so many
- * seconds after the order was made, or up to twice as many; what has not happened at the end of the past is left out.
+ * The status changes of each order, and what each does to its hold and to the stock. A change happens so many seconds
+ * after the order was made, or up to twice as many. Changes after the end of the history are left out.
  */
 function drawSteps({ endMs }: SeedPlan): Sql {
   return sql`
@@ -84,7 +84,7 @@ function drawSteps({ endMs }: SeedPlan): Sql {
     WHERE ms < ${endMs}`;
 }
 
-/** In the night before, what the levels lack for this batch is delivered, and as much again. */
+/** Stock that a batch lacks is delivered the night before: twice its demand. */
 function drawDeliveries({ startMs }: Batch): Sql {
   return sql`
     CREATE TEMP TABLE seed_deliveries ON COMMIT DROP AS

@@ -27,9 +27,12 @@ function oneOf(words: string[], what: string): Sql {
   return sql`(${words}::text[])[1 + floor(${words.length} * pg_temp.draw(i, ${what}))::int]`;
 }
 
-/** What is written of the products that were drawn, but for their sales. */
+/** Writes the drawn products, without their sales. */
 export const WRITE_CATALOGUE = [
-  /** Not for sale before their past is complete: a sale of today would stand in the ledger before it. */
+  /**
+   * Inactive until the history is complete: otherwise a sale of today could come before rows that are yet to be
+   * written.
+   */
   sql`
     INSERT INTO products (id, sku, name, description, price, currency, is_active, low_stock_threshold, created_at, updated_at)
     SELECT id, sku, name, ${DESCRIPTION}, price, 'EUR', false, 10, pg_temp.moment(ms), pg_temp.moment(ms)
@@ -56,7 +59,7 @@ export const WRITE_CATALOGUE = [
     FROM seed_products`,
 ];
 
-/** At last they are for sale, and the next query is planned for what is there now. */
+/** Activates the products, and updates the planner's statistics. */
 export const COMPLETE = [
   sql`UPDATE products SET is_active = true WHERE id IN (SELECT id FROM seed_products)`,
   sql`ANALYZE`,

@@ -1,16 +1,16 @@
 import { DAY_MS, type SeedPlan } from './seed-plan';
 
-/** So long before the first order the shop is founded. */
+/** How long before the first order the shop is founded. */
 export const FOUNDED_BEFORE_MS = 31 * DAY_MS;
 
 /**
- * Functions of the connection. All that is drawn depends on nothing but the plan, a number, and a word for what is
- * drawn. They are so plain that PostgreSQL puts their bodies in their places, and turns each word into a constant.
+ * Functions of the connection. Each drawn value depends only on the plan, a number, and a word for what is drawn. They
+ * are simple enough that PostgreSQL inlines them, and evaluates the hash of each word once.
  */
 export function functionsOf({ key, orders, days, startMs }: SeedPlan): string[] {
   const functions: Record<string, string> = {
     'hash(n bigint, what text) RETURNS bigint': `hashint8extended(n, hashtextextended(what, '${key}'))`,
-    // From 0 to below 1.
+    // From 0 inclusive to 1 exclusive.
     'draw(n bigint, what text) RETURNS float8': `
       ((pg_temp.hash(n, what) >> 11) & 9007199254740991) / 9007199254740992::float8`,
     // A UUID version 7 of that millisecond.

@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import { MAIN_WAREHOUSE_ID } from '../inventory/warehouses/warehouse.entity';
 
-/** All that is written of a batch that was drawn, but for its customers. */
+/** Writes a drawn batch, except its customers. */
 export const WRITE_BATCH = [
   sql`
     INSERT INTO reservations (id, user_id, status, expires_at, order_id, total_amount, currency, created_at, updated_at)
@@ -32,8 +32,8 @@ export const WRITE_BATCH = [
     FROM seed_steps JOIN seed_orders USING (n) WHERE step > 0 ORDER BY ms`,
 
   /**
-   * The ledger of this batch, which comes after all that is in it, and the levels that it leads to. The levels are
-   * locked, so what the sums begin with is what they really are.
+   * The ledger rows of this batch, which follow all existing ones, and the resulting levels. The levels are locked, so
+   * the sums start from the current values.
    */
   sql`
     WITH moves AS (
@@ -60,7 +60,10 @@ export const WRITE_BATCH = [
       FROM written GROUP BY 1) AS change
     WHERE level.product_id = change.product_id AND level.warehouse_id = ${MAIN_WAREHOUSE_ID}`,
 
-  /** What the service writes down at each step: first of the reservation, a millisecond later of its order. */
+  /**
+   * The audit rows that the service would write at each step: for the reservation, and a millisecond later for its
+   * order.
+   */
   sql`
     INSERT INTO audit_logs (id, actor, action, object_type, object_id, old_value, new_value, request_id, created_at, xid)
     SELECT pg_temp.id(ms + later, n * 8 + step, action), actor, action, split_part(action, '.', 1), object_id, old_value,

@@ -30,10 +30,10 @@ export interface SeedArguments extends Omit<SeedRequest, 'end'> {
   readonly wantsHelp: boolean;
 }
 
-/** @throws ConfigurationError naming the argument that is missing or wrong, and the rule it breaks, in one line */
+/** @throws ConfigurationError with one line that names the missing or wrong argument and the rule it breaks */
 export function readArguments(args: string[]): SeedArguments {
   const { end, force = false, help = false, ...values } = parse(args);
-  // Who asks for help need not know yet how many orders.
+  // `--help` works without the number of orders.
   const orders = wholeNumber('--orders', values.orders ?? (help ? '1' : ''), 10_000_000);
   const products = Math.min(2000, Math.max(20, Math.round(orders / 100)));
   return {
@@ -52,7 +52,7 @@ function parse(args: string[]): ReturnType<typeof parseArgs<{ options: typeof OP
   try {
     return parseArgs({ args, options: OPTIONS }).values;
   } catch (error) {
-    // Its first sentence names the argument; what follows is about arguments that begin with a dash.
+    // The first sentence names the argument; the rest is about arguments that begin with a dash.
     throw new ConfigurationError((error as Error).message.split(/[.\n]/, 1)[0]);
   }
 }

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 
 export const DAY_MS = 86_400_000;
 
-/** What the past is made from. The same gives the same orders. */
+/** The arguments of a seed. Equal arguments give equal orders. */
 export interface SeedRequest {
   readonly orders: number;
   readonly products: number;
   readonly months: number;
-  /** About so many orders are written in one transaction. */
+  /** About how many orders are written in one transaction. */
   readonly batch: number;
   readonly rngSeed: number;
-  /** Midnight UTC, `2026-11-20`: the past ends before it. */
+  /** Midnight UTC, `2026-11-20`: the history ends before it. */
   readonly end: string;
 }
 
@@ -22,9 +22,9 @@ export interface Batch {
 }
 
 export interface SeedPlan extends SeedRequest {
-  /** What all hashes begin with, as a bigint in PostgreSQL. */
+  /** The seed of all hashes, a bigint in PostgreSQL. */
   readonly key: string;
-  /** Tells this past from others in the same database: in skus and email addresses. */
+  /** Distinguishes this seed from others in the same database, in skus and email addresses. */
   readonly tag: string;
   readonly startMs: number;
   readonly endMs: number;
@@ -32,7 +32,7 @@ export interface SeedPlan extends SeedRequest {
   readonly batches: readonly Batch[];
 }
 
-/** Every day has as many orders as the others, give or take one. */
+/** Every day has the same number of orders, give or take one. */
 export function planOf(request: SeedRequest): SeedPlan {
   const { orders, products, months, batch, rngSeed, end } = request;
   const digest = createHash('sha256').update([rngSeed, orders, products, months, batch, end].join('/')).digest();
@@ -50,7 +50,7 @@ export function planOf(request: SeedRequest): SeedPlan {
   };
 }
 
-/** Nothing that moves stock lasts longer than its day, so each batch follows the one before it in the ledger. */
+/** All stock movements of an order fall on one day, so each batch follows the previous one in the ledger. */
 function batchesOf({ orders, batch }: SeedRequest, startMs: number, days: number): Batch[] {
   const length = Math.ceil((batch * days) / orders);
   const ordersBefore = (day: number): number => Math.floor((orders * Math.min(day, days)) / days);

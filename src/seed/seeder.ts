@@ -13,7 +13,7 @@ const SETTINGS = ['TIME ZONE UTC', `work_mem = '128MB'`, `temp_buffers = '64MB'`
 /** The shop is founded in the month before that of the first order, or in the one before it. */
 const MONTHS_BEFORE = 2;
 
-/** Writes a planned past, batch by batch, into the temporary tables and from there into the real ones. */
+/** Writes a plan batch by batch, first into temporary tables and from there into the real ones. */
 export class Seeder {
   constructor(
     private readonly session: BulkSession,
@@ -21,7 +21,7 @@ export class Seeder {
     private readonly maxHoldSeconds: number,
   ) {}
 
-  /** The months of the audit log that this past is written to. */
+  /** Creates the partitions of the audit log for the months of this plan. */
   async makeMonths(): Promise<void> {
     const day = new Date(this.plan.startMs - FOUNDED_BEFORE_MS).toISOString().slice(0, 10);
     for (const month of await missingMonths(this.session, day, this.plan.months + MONTHS_BEFORE)) {
@@ -29,7 +29,7 @@ export class Seeder {
     }
   }
 
-  /** Makes the products, and who sends them. Those that are there already stay as they are. */
+  /** Makes the products, and the administrator who ships. Existing ones are kept. */
   async stockTheShop(): Promise<void> {
     await this.session.run(async () => {
       for (const statement of [...SETTINGS.map((setting) => `SET ${setting}`), ...functionsOf(this.plan)]) {
@@ -42,8 +42,8 @@ export class Seeder {
   }
 
   /**
-   * Writes all orders of a batch and everything that belongs to them, or nothing if they are there already. What it
-   * leaves is reconciled, and nothing that comes later changes it. With the last one the products are for sale.
+   * Writes all orders of a batch and everything that belongs to them, or nothing if they exist already. Afterwards the
+   * database reconciles, and later batches do not change these rows. The last batch activates the products.
    */
   async write(batch: Batch): Promise<void> {
     const { plan } = this;

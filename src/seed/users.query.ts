@@ -2,17 +2,17 @@ import sql, { type Sql } from 'sql-template-tag';
 import { FOUNDED_BEFORE_MS } from './drawing.query';
 import type { Batch, SeedPlan } from './seed-plan';
 
-/** As argon2id writes it, but of no password: nobody can log in. */
+/** In argon2id's format, but matching no password: nobody can log in. */
 const UNUSABLE_HASH = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
 
-/** The administrator who ships. Gives no row if it is there already. */
+/** Inserts the administrator who ships. Returns no row if it exists already. */
 export function writeStaff({ tag, startMs }: SeedPlan): Sql {
   return writeUsers(sql`
     SELECT 0 AS i, pg_temp.staff_id() AS id, 'staff@' || ${domainOf(tag)} AS email, 'admin' AS role,
       'system:bootstrap' AS actor, ${startMs - FOUNDED_BEFORE_MS}::bigint AS ms`);
 }
 
-/** Those whose first order is in this batch. */
+/** Inserts the customers whose first order is in this batch. */
 export function writeCustomers({ tag }: SeedPlan, { first, last }: Batch): Sql {
   return writeUsers(sql`
     SELECT i, id, 'customer.' || i || '@' || ${domainOf(tag)} AS email, 'user' AS role, 'user:' || id AS actor,
