@@ -27,7 +27,9 @@ export class Game {
 
   static async begin(world: World): Promise<Game> {
     await world.tidyUp();
-    return new Game(world, await world.warehouses(50, 200));
+    const warehouses = await world.warehouses(50, 200);
+    await world.followEvents();
+    return new Game(world, warehouses);
   }
 
   async act(command: Command): Promise<Seen> {
@@ -47,9 +49,10 @@ export class Game {
     return seen;
   }
 
-  /** When all is done: everything that was written down, and that each user sees what is his and nothing else. */
+  /** When all is done: everything that was written down and told, and that each user sees what is his and nothing else. */
   async end(): Promise<void> {
     await this.compare(this.journal);
+    expectRows(await this.world.events(), this.journal.audit);
     const { alice, bob } = this.world.callers;
     for (const user of [alice, bob]) {
       const own = (things: Record<Id, { user: Id }>): Id[] =>

@@ -34,6 +34,7 @@ export class History {
   static async make(world: World, from: State, { stock, before, rounds }: Plan): Promise<History> {
     const history = new History(world, { state: from, journal: emptyJournal() });
     await world.tidyUp();
+    await world.followEvents();
     await world.stockUp(stock, Object.keys(from.warehouses), (command) => history.alone(command));
     for (const intent of before) {
       const wanted = resolve(intent, history.point.state, world);
@@ -47,7 +48,10 @@ export class History {
     return history;
   }
 
-  /** Fails unless ledger, audit log and order histories have the rows that the model has, whatever their order. */
+  /**
+   * Fails unless ledger, audit log and order histories have the rows that the model has, whatever their order, and unless the
+   * feed of events tells all of them, what happened to an object in the order in which it happened.
+   */
   async expectWritten(): Promise<void> {
     const { state, journal } = this.point;
     const [products, orders] = [Object.keys(state.products), Object.keys(state.orders)];
@@ -63,6 +67,11 @@ export class History {
     const objects = [...products, ...orders, ...Object.keys(state.reservations)];
     const audited = await written('audit_logs', audit, 'object_id', objects);
     expect(sorted(audited.map(anonymous))).toEqual(sorted(journal.audit.map(anonymous)));
+    const events = await this.world.events();
+    expect(sorted(events.map(({ version: _, ...row }) => anonymous(row)))).toEqual(
+      sorted(journal.audit.map(anonymous)),
+    );
+    expectInOrder(events);
     const change = 'order_id, from_status AS "from", to_status AS "to", actor, request_id';
     const changes = await written('order_status_changes', change, 'order_id', orders);
     expect(sorted(changes.map(anonymous))).toEqual(sorted(journal.history.map(anonymous)));
@@ -126,6 +135,21 @@ export class History {
 }
 
 /** A hold that is over ends in the name of whoever needed it, or of a sweep: which of them, nobody can foresee. */
+/** Of a reservation, its making comes first and nothing after its end; of an order, its versions count up. */
+function expectInOrder(events: readonly Row[]): void {
+  for (const id of new Set(events.map((event) => event['object_id']))) {
+    const own = events.filter((event) => event['object_id'] === id);
+    const type = own[0]!['object_type'];
+    const actions = own.map((event) => String(event['action']));
+    if (type === 'order') {
+      expect(own.map((event) => event['version'])).toEqual(own.map((_, index) => index + 1));
+    } else if (type === 'reservation') {
+      const ends = actions.findIndex((action) => !['reservation.created', 'reservation.extended'].includes(action));
+      expect([actions[0], ends]).toEqual(['reservation.created', ends === -1 ? -1 : actions.length - 1]);
+    }
+  }
+}
+
 function anonymous(row: Row): Row {
   return row['actor'] === EXPIRY_ACTOR ? { ...row, request_id: 'of somebody' } : row;
 }

@@ -31,6 +31,7 @@ export class World {
   readonly tag = unique('M');
   readonly callers: Readonly<Record<CallerName, Caller>>;
   private readonly apis: Readonly<Record<Id, Api>>;
+  private eventsRead?: string;
 
   constructor(private readonly processes: readonly TestApp[]) {
     const apis = { alice: this.first.aUser(), bob: this.first.aUser(), admin: this.first.aUser('admin') };
@@ -125,6 +126,30 @@ export class World {
   /** A list that has no pages. */
   async get(path: string): Promise<Row[]> {
     return dataOf(await this.apis[this.callers.admin.id]!.get(path)) as Row[];
+  }
+
+  /** From here on, `events` are read. */
+  async followEvents(): Promise<void> {
+    await this.first.tick();
+    this.eventsRead = (await this.first.admin.get('/api/events')).body.page.next_cursor;
+  }
+
+  /** The events since then, as the audit log has them, by any process; with their version, if they have one. */
+  async events(): Promise<Row[]> {
+    await this.first.tick();
+    const events: Row[] = [];
+    for (let after = this.eventsRead!, last = ''; after !== last;) {
+      const api = this.first.admin.at(this.processes.at(-1)!.url);
+      const { data, page } = (await api.get(`/api/events?limit=7&after=${after}`)).body;
+      for (const { type: action, object, actor, request_id } of data) {
+        events.push({
+          ...{ action, object_type: object.type, object_id: object.id, version: object.version },
+          ...{ actor, request_id },
+        });
+      }
+      [last, after] = [after, page.next_cursor];
+    }
+    return events;
   }
 
   private async letTimePass(reservation: Id): Promise<Seen> {
