@@ -199,8 +199,8 @@ describe('A pool that has no connection left', () => {
       transactions.run(({ tx }) => tx.query('SELECT').then(() => ((inUse += 1), gate))),
     );
     await until(async () => inUse === POOL_SIZE, 'all connections are in use');
-    const patience = connections.patienceMs;
-    connections.patienceMs = PATIENCE_MS;
+    const patience = connections.waitTimeoutMs;
+    connections.waitTimeoutMs = PATIENCE_MS;
     const buy = (): Promise<Reply> => test.aUser().post('/api/reservations', { product_id: product.id, quantity: 1 });
     try {
       const startedAt = performance.now();
@@ -210,7 +210,7 @@ describe('A pool that has no connection left', () => {
       expect(tally(replies)).toEqual({ '503 overloaded': 30 });
       expect(replies.map(({ headers }) => headers['retry-after'])).toEqual(replies.map(() => '1'));
     } finally {
-      connections.patienceMs = patience;
+      connections.waitTimeoutMs = patience;
       open();
       await held;
     }

@@ -253,17 +253,17 @@ describe('The transaction runner', () => {
 
     it('answers 503 with Retry-After to whoever waited too long for one, and serves again when one is free', async () => {
       const { connections } = transactions;
-      const patience = connections.patienceMs;
+      const patience = connections.waitTimeoutMs;
       let open!: () => void;
       const gate = new Promise<void>((resolve) => (open = resolve));
       const held = storm(POOL_SIZE, () => transactions.run(() => gate));
       await until(async () => (await poolSize('total')) - (await poolSize('idle')) === POOL_SIZE, 'all are in use');
-      connections.patienceMs = 50;
+      connections.waitTimeoutMs = 50;
       try {
         const { status, body, headers } = await test.anonymous.get('/api/products');
         expect([status, body.code, headers['retry-after']]).toEqual([503, 'overloaded', '1']);
       } finally {
-        connections.patienceMs = patience;
+        connections.waitTimeoutMs = patience;
         open();
         await held;
       }

@@ -6,19 +6,19 @@ import { LONGEST_POOL_WAIT_MS } from './typeorm-options';
 
 /** The pool's connections, lent until a deadline. */
 export class Connections {
-  /** Those who wait for a connection, each to be told that there is none. */
+  /** Rejects each request that waits for a connection. */
   private readonly waiting = new Set<(error: Error) => void>();
-  /** How long a request waits for one that is in use. */
-  patienceMs = LONGEST_POOL_WAIT_MS;
+  /** How long a request waits if all connections are in use. */
+  waitTimeoutMs = LONGEST_POOL_WAIT_MS;
   private lent = 0;
 
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * @param deadline on the clock of `performance.now()`
-   * @throws PoolExhausted if all stayed in use for ten seconds or until the deadline, or if the server has too many
-   *   clients; CannotConnect if there is none and a new one could not be opened, by this caller or by another while this
-   *   one waited; DatabaseUnavailable if others have one, or if the deadline is past
+   * @param deadline by `performance.now()`
+   * @throws PoolExhausted if all connections stayed in use for ten seconds or until the deadline, or if the server has
+   * too many clients. If a new connection cannot be opened: DatabaseUnavailable while others are in use, else
+   * CannotConnect, also for the requests that wait. DatabaseUnavailable if the deadline has passed.
    */
   async take(deadline: number): Promise<Connection> {
     const timeLeft = deadline - performance.now();
@@ -28,53 +28,53 @@ export class Connections {
     const runner = this.dataSource.createQueryRunner();
     const connecting = runner.connect() as Promise<PrimaryClient>;
     try {
-      const client = await this.orTold(connecting, Math.min(timeLeft, this.patienceMs));
+      const client = await this.orFail(connecting, Math.min(timeLeft, this.waitTimeoutMs));
       this.lent += 1;
       client.dropOldPlans();
       return new Connection(runner, client, { deadline, onEnd: () => (this.lent -= 1) });
     } catch (error) {
-      // Who has given up takes nothing from those who come next.
+      // This request gave up: a connection that still arrives goes back to the pool.
       connecting.then(() => runner.release()).catch(() => undefined);
       throw error;
     }
   }
 
-  /** What `connecting` gives, or the error that comes first: its own, that of another, or that it takes too long. */
-  private orTold(connecting: Promise<PrimaryClient>, patienceMs: number): Promise<PrimaryClient> {
+  /** Resolves with the connection; rejects after the timeout, or if this or another connection cannot be opened. */
+  private orFail(connecting: Promise<PrimaryClient>, timeoutMs: number): Promise<PrimaryClient> {
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
+      const stopWaiting = (): void => {
         clearTimeout(timer);
-        this.waiting.delete(told);
+        this.waiting.delete(fail);
       };
-      const told = (error: Error): void => {
-        settle();
+      const fail = (error: Error): void => {
+        stopWaiting();
         reject(error);
       };
-      const timer = setTimeout(() => told(new PoolExhausted()), patienceMs);
-      this.waiting.add(told);
+      const timer = setTimeout(() => fail(new PoolExhausted()), timeoutMs);
+      this.waiting.add(fail);
       connecting.then(
         (client) => {
-          settle();
+          stopWaiting();
           resolve(client);
         },
-        (error: Error) => (this.waiting.has(told) ? this.tell(told, error) : undefined),
+        (error: Error) => (this.waiting.has(fail) ? this.connectFailed(error, fail) : undefined),
       );
     });
   }
 
-  /** If the server is away, nobody needs to find that out for himself; but as long as others have connections it is not. */
-  private tell(told: (error: Error) => void, cause: Error): void {
+  /** If no connection is in use either, the server counts as unreachable, and all waiting requests fail at once. */
+  private connectFailed(cause: Error, fail: (error: Error) => void): void {
     if (databaseFailureOf(new QueryFailedError('', undefined, cause)) === 'busy') {
-      told(new PoolExhausted(cause));
+      fail(new PoolExhausted(cause));
     } else if (this.lent > 0) {
-      told(new DatabaseUnavailable(cause));
+      fail(new DatabaseUnavailable(cause));
     } else {
-      [...this.waiting].forEach((each) => each(new CannotConnect(cause)));
+      [...this.waiting].forEach((failOne) => failOne(new CannotConnect(cause)));
     }
   }
 }
 
-/** One connection, until it is given back. At the deadline it is cut: what was sent on it fails as if it had broken. */
+/** One connection, until it is returned. At the deadline it is cut: its statements fail as if it had broken. */
 export class Connection {
   private readonly timer: NodeJS.Timeout;
 
@@ -83,7 +83,7 @@ export class Connection {
     client: PrimaryClient,
     private readonly term: { readonly deadline: number; readonly onEnd: () => void },
   ) {
-    // A timer may fire a millisecond early, and whoever looks at the clock after the cut must find that his time is over.
+    // A timer may fire a millisecond early, but after the cut the deadline must have passed.
     this.timer = setTimeout(() => cut(client), term.deadline - performance.now() + 1).unref();
   }
 
@@ -93,8 +93,8 @@ export class Connection {
   }
 
   /**
-   * Rolls back what was begun and gives the connection back to the pool; but one that broke, does not answer or leads to a
-   * standby is thrown away, and the transaction with it: whoever got it next would fare no better.
+   * Rolls back and returns the connection to the pool. A connection that broke, does not answer or leads to a standby
+   * is closed instead, which ends its transaction too.
    */
   async giveUp(reason: unknown): Promise<void> {
     const isOver = [OutcomeUnknown, DatabaseUnavailable].some((kind) => reason instanceof kind);
@@ -110,7 +110,7 @@ export class Connection {
     await (isBroken ? this.discard() : this.release());
   }
 
-  /** TypeORM keeps this to itself: only a connection released with an error leaves the pool. */
+  /** Uses a private method of TypeORM: only a connection released with an error leaves the pool. */
   private discard(): Promise<void> {
     this.end();
     const postgres = this.runner as unknown as { releasePostgresConnection(error: Error): Promise<void> };
@@ -123,7 +123,7 @@ export class Connection {
   }
 }
 
-/** As pg does it itself to a connection that does not answer: its end() would wait for what was sent to be answered. */
+/** As pg itself does with a connection that does not answer: its end() would wait for the answers. */
 function cut(client: PrimaryClient): void {
   const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
   connection.stream.destroy();
