@@ -68,6 +68,8 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 /** Every operation of the OpenAPI document, with what it takes and answers as functions that check it. */
 export class ApiDocument {
   readonly operations: Operation[];
+  /** A problem of any status: for what no operation answers. */
+  readonly checkProblem: Check;
   private readonly answers = new Ajv2020({ strict: false, allErrors: true });
   private readonly inputs = new Ajv2020({ strict: false });
   private readonly texts = new Ajv2020({ strict: false, coerceTypes: true });
@@ -79,6 +81,7 @@ export class ApiDocument {
       ajv.addSchema(closed as object, ROOT);
     }
     this.answers.addFormat('uuid', UUID).addFormat('date-time', TIME);
+    this.checkProblem = this.check(this.answers, 'components', 'schemas', 'Problem');
     this.operations = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.entries(item).map(([method, operation]) => this.operation(path, method, operation)),
     );
@@ -87,11 +90,6 @@ export class ApiDocument {
   /** The schema itself, of a reference to one. */
   resolve(schema: Schema): Schema {
     return schema.$ref === undefined ? schema : at(this.document, schema.$ref.slice(2).split('/'));
-  }
-
-  /** A problem of any status: for what no operation answers. */
-  get checkProblem(): Check {
-    return this.check(this.answers, 'components', 'schemas', 'Problem');
   }
 
   private operation(path: string, method: string, raw: RawOperation): Operation {

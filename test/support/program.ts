@@ -59,6 +59,7 @@ export class Running {
       const look = (): void => {
         const match = text.exec(this.stdout);
         if (match) {
+          this.child.stdout!.off('data', look);
           found(match);
         }
       };
