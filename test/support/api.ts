@@ -1,4 +1,4 @@
-import request from 'supertest';
+import { sendAsWritten } from './as-written';
 
 export interface Reply {
   readonly status: number;
@@ -50,16 +50,13 @@ export class Api {
     body?: unknown,
     headers: Headers = {},
   ): Promise<Reply> {
-    const call = request(this.url)[method](path).set(headers);
-    if (this.caller && !('Authorization' in headers)) {
-      call.set('Authorization', `Bearer ${this.caller.token}`);
-    }
-    const {
-      status,
-      body: answer,
-      headers: received,
-      text,
-    } = await (body === undefined ? call : call.send(body as object));
-    return { status, body: answer, headers: received, text };
+    const authorization = this.caller && { Authorization: `Bearer ${this.caller.token}` };
+    const { pathname, search } = new URL(this.url + path);
+    return sendAsWritten(this.url, {
+      method: method.toUpperCase(),
+      path: pathname + search,
+      headers: { ...authorization, ...headers },
+      body,
+    });
   }
 }

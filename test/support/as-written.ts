@@ -1,4 +1,4 @@
-import { type IncomingMessage, request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { Reply } from './api';
 
@@ -6,8 +6,12 @@ export interface Written {
   method?: string;
   path: string;
   headers?: Record<string, string>;
-  body?: object;
+  /** A string is sent as it is, whatever it is; anything else as JSON. */
+  body?: unknown;
 }
+
+/** Connections are used again, as most clients do: to open one for each request is slow. */
+const agent = new Agent({ keepAlive: true });
 
 /**
  * Sends what other clients would not: unusual methods, and a path that is not tidied up first (`..` and `#` stay, an
@@ -18,11 +22,12 @@ export async function sendAsWritten(
   { method = 'GET', path, headers = {}, body }: Written,
 ): Promise<Reply> {
   const { hostname, port } = new URL(url);
-  const type = body === undefined ? {} : { 'Content-Type': 'application/json' };
+  const isJson = body !== undefined && typeof body !== 'string';
+  const type = isJson ? { 'Content-Type': 'application/json' } : {};
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ hostname, port, method, path, headers: { ...type, ...headers }, agent: false }, resolve)
+    request({ hostname, port, method, path, headers: { ...type, ...headers }, agent }, resolve)
       .on('error', reject)
-      .end(body && JSON.stringify(body));
+      .end(isJson ? JSON.stringify(body) : body);
   });
   const answer = await text(response);
   return {
