@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createApp } from '../src/app.setup';
-import { ensureAdmin } from '../src/bootstrap';
+import { ensureAdmin } from '../src/first-admin';
 import { loadConfig } from '../src/platform/config/app-config';
 import { migrate } from '../src/platform/database/migrate';
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres/embedded-postgres';

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { AuditArchive, AuditLogInUse } from './audit/audit-archive';
 import { partitionsBefore } from './audit/audit-partitions';
-import { openDatabase } from './bootstrap';
+import { openDatabase } from './open-database';
 import { loadConfig } from './platform/config/app-config';
 import { BulkSession } from './platform/database/bulk-session';
 import { databaseDay } from './platform/database/clock';

@@ -1,7 +1,7 @@
 import './platform/config/env-file';
 import 'reflect-metadata';
 import { createApp } from './app.setup';
-import { openDatabase } from './bootstrap';
+import { openDatabase } from './open-database';
 import { ReservationSweep } from './inventory/reservations/reservation-sweep';
 import { loadConfig } from './platform/config/app-config';
 import { migrate } from './platform/database/migrate';

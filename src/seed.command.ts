@@ -1,6 +1,6 @@
 import './platform/config/env-file';
 import 'reflect-metadata';
-import { openDatabase } from './bootstrap';
+import { openDatabase } from './open-database';
 import { loadConfig } from './platform/config/app-config';
 import { BulkSession } from './platform/database/bulk-session';
 import { databaseDay } from './platform/database/clock';

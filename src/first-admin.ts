@@ -3,36 +3,10 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AuthService } from './auth/auth.service';
 import type { AppConfig } from './platform/config/app-config';
 import { RequestContext } from './platform/context/request-context';
-import { startEmbeddedPostgres } from './platform/embedded-postgres/embedded-postgres';
 import { Duplicate } from './platform/errors/domain-errors';
 import { log } from './platform/logging/logger';
 
 const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
-
-export interface Database {
-  /** Where the service connects. */
-  url: string;
-  /** Where migrations, and programs that need one session for long, connect: past any pooler. */
-  direct: { url: string; variable: string };
-  stop(): Promise<void>;
-}
-
-/**
- * DATABASE_URL, or an embedded PostgreSQL with its data under DATA_DIR. Only one process can own that; with `mayShare`
- * a command uses the one of the running service.
- */
-export async function openDatabase(config: AppConfig, { mayShare = false } = {}): Promise<Database> {
-  const { databaseUrl, databaseMigrationUrl, dataDir } = config;
-  if (databaseUrl === undefined) {
-    const embedded = await startEmbeddedPostgres({ dataDir, mayShare });
-    return { ...embedded, direct: { url: embedded.url, variable: 'DATABASE_URL' } };
-  }
-  const direct =
-    databaseMigrationUrl === undefined
-      ? { url: databaseUrl, variable: 'DATABASE_URL' }
-      : { url: databaseMigrationUrl, variable: 'DATABASE_MIGRATION_URL' };
-  return { url: databaseUrl, direct, stop: async () => undefined };
-}
 
 export interface Admin {
   email: string;
