@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { EventJobs } from './event-jobs';
+import { EventConsumers } from './feed/event-consumers';
 import { EventFeed } from './feed/event-feed';
 import { EventRetention } from './feed/event-retention';
 import { EventTicks } from './feed/event-ticks';
@@ -7,6 +8,6 @@ import { EventsController } from './feed/events.controller';
 
 @Module({
   controllers: [EventsController],
-  providers: [EventJobs, EventFeed, EventTicks, EventRetention],
+  providers: [EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention],
 })
 export class EventsModule {}

@@ -108,7 +108,7 @@ function tickOf({ era, tick }: EventPosition): { era: number; id: string } {
   return { era, id: tick };
 }
 
-function beginningOf({ oldest: { era, tick } }: FeedEnds): EventPosition {
+export function beginningOf({ oldest: { era, tick } }: FeedEnds): EventPosition {
   // The first tick of an era has no events.
   return { era, tick: tick === '0' ? tick : String(BigInt(tick) - 1n) };
 }

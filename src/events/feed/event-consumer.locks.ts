@@ -1,0 +1,15 @@
+import type { Tx } from '../../platform/database/tx';
+
+/** Locks a consumer's position, so that one process at a time goes on from it; undefined if it is locked already. */
+export async function lockPosition(tx: Tx, name: string): Promise<string | undefined> {
+  const [position] = await tx.query<{ cursor: string }[]>(
+    'SELECT cursor FROM event_consumers WHERE name = $1 FOR UPDATE SKIP LOCKED',
+    [name],
+  );
+  return position?.cursor;
+}
+
+/** Waits until a consumer has committed what it is about, and lets it read nothing further before this transaction ends. */
+export async function holdPosition(tx: Tx, name: string): Promise<void> {
+  await tx.query('SELECT FROM event_consumers WHERE name = $1 FOR SHARE', [name]);
+}

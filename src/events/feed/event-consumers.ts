@@ -1,0 +1,116 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { RequestContext } from '../../platform/context/request-context';
+import { prepared } from '../../platform/database/prepared';
+import { TransactionRunner } from '../../platform/database/transaction-runner';
+import type { Tx } from '../../platform/database/tx';
+import type { UnitOfWork } from '../../platform/database/unit-of-work';
+import { CursorExpired } from '../../platform/errors/cursor-errors';
+import { log } from '../../platform/logging/logger';
+import { EventConsumerPosition } from './event-consumer.entity';
+import { holdPosition, lockPosition } from './event-consumer.locks';
+import { beginningOf, type EventPage, readEvents } from './event-feed';
+import { cursorOf, positionOf } from './event-position';
+import { type EventRow, findEnds } from './feed.query';
+
+/** How many events are taken in one transaction. */
+const MOST_TAKEN = 500;
+
+/** Somebody who writes down what follows from events: each event once, in their order, in one process at a time. */
+export interface EventConsumer {
+  readonly name: string;
+  /** Which types it wants now. Events of other types are passed over for good. */
+  types(tx: Tx): Promise<readonly string[]>;
+  /** Writes what follows from the next events, in the transaction that also notes that they were taken. */
+  take(unit: UnitOfWork, events: readonly EventRow[]): Promise<void>;
+}
+
+const FIND = `
+  SELECT consumer.cursor, head.era, head.tick FROM event_head AS head
+  LEFT JOIN event_consumers AS consumer ON consumer.name = $1`;
+const BEGIN = 'INSERT INTO event_consumers (name, cursor) VALUES ($1, $2) ON CONFLICT DO NOTHING';
+
+@Injectable()
+export class EventConsumers {
+  constructor(
+    private readonly transactions: TransactionRunner,
+    private readonly context: RequestContext,
+  ) {}
+
+  /**
+   * Has a consumer take the next events; a new one begins at the end of the feed. Writes nothing if there is no new event,
+   * or if another process is about it.
+   * @returns whether there may be more at once
+   */
+  async consume(consumer: EventConsumer): Promise<boolean> {
+    if (!(await this.transactions.read((manager) => hasMore(manager, consumer.name)))) {
+      return false;
+    }
+    return this.context.runAsSystem(consumer.name, () => this.transactions.run((unit) => takeNext(unit, consumer)));
+  }
+
+  /** Until this transaction ends, the consumer takes no event that is committed later; it does so afterwards. */
+  async hold(tx: Tx, name: string): Promise<void> {
+    await begin(tx, name);
+    await holdPosition(tx, name);
+  }
+}
+
+async function takeNext(unit: UnitOfWork, consumer: EventConsumer): Promise<boolean> {
+  const { tx } = unit;
+  await begin(tx, consumer.name);
+  const cursor = await lockPosition(tx, consumer.name);
+  if (cursor === undefined) {
+    return false;
+  }
+  const types = await consumer.types(tx);
+  const { events, next } = await readOn(tx, consumer, { cursor, types });
+  if (events.length > 0) {
+    await consumer.take(unit, events);
+  }
+  const reached = cursorOf(next);
+  if (reached !== cursor) {
+    await tx.update(EventConsumerPosition, { name: consumer.name }, { cursor: reached });
+  }
+  return reached !== cursor;
+}
+
+async function readOn(
+  tx: Tx,
+  consumer: EventConsumer,
+  { cursor, types }: { readonly cursor: string; readonly types: readonly string[] },
+): Promise<EventPage> {
+  const reading = { after: positionOf(cursor), filters: { types }, limit: MOST_TAKEN };
+  try {
+    return await readEvents(tx, reading);
+  } catch (error) {
+    if (!(error instanceof CursorExpired)) {
+      throw error;
+    }
+    log.error(
+      { consumer: consumer.name },
+      'events were let go before they were taken: it goes on with the oldest kept',
+    );
+    return readEvents(tx, { ...reading, after: beginningOf(await findEnds(tx)) });
+  }
+}
+
+async function begin(tx: Tx, name: string): Promise<void> {
+  const [found] = await findPosition(tx, name);
+  if (found!.cursor === null) {
+    await tx.query(BEGIN, [name, cursorOf(found!)]);
+  }
+}
+
+async function hasMore(manager: EntityManager, name: string): Promise<boolean> {
+  const [found] = await findPosition(manager, name);
+  return found!.cursor !== cursorOf(found!);
+}
+
+/** Where a consumer is, and where the feed ends. */
+function findPosition(
+  manager: EntityManager,
+  name: string,
+): Promise<{ cursor: string | null; era: number; tick: string }[]> {
+  return manager.query(prepared(FIND), [name]);
+}
