@@ -40,6 +40,20 @@ describe('Everything that was answered is there, and what was not happens once, 
     });
   });
 
+  it('kill -9 of one of two processes, again and again, while the other goes on', async () => {
+    const other = await Service.start(postgres);
+    try {
+      await stormThrough('kill -9 of one of two', { postgres, services: [service, other] }, async () => {
+        for (let kills = 0; kills < 3; kills += 1) {
+          await other.end('SIGKILL');
+          await other.comeBack();
+        }
+      });
+    } finally {
+      await other.end();
+    }
+  });
+
   it('kill -9 of one session, after which PostgreSQL recovers as from a crash', async () => {
     await stormThrough('kill -9 of a session', world(), async () => {
       await postgres.killSession();

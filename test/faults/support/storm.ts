@@ -1,4 +1,5 @@
 import { expectAllOnce, expectNoLeak } from './account';
+import { FeedReader } from './feed-reader';
 import { isTemporary, Load } from './load';
 import type { Postgres } from './postgres';
 import type { Service } from './service';
@@ -15,15 +16,19 @@ export async function stormThrough(
   fault: (load: Load) => Promise<void>,
 ): Promise<Load> {
   const load = await Load.at(...services);
+  const reader = new FeedReader(services);
   load.start(CLIENTS);
-  const backMs = await run(load, fault).catch((error: unknown) => {
+  try {
+    const backMs = await run(load, fault);
+    await expectAllOnce(postgres, services[0], load);
+    await reader.expectAllOnce(postgres);
+    await expectNoLeak(postgres, ...services);
+    figures(name, load, backMs);
+    return load;
+  } finally {
     load.abandon();
-    throw error;
-  });
-  await expectAllOnce(postgres, services[0], load);
-  await expectNoLeak(postgres, ...services);
-  figures(name, load, backMs);
-  return load;
+    await reader.stop();
+  }
 }
 
 /** How long it took after the fault until somebody was served. */
