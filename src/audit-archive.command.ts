@@ -15,7 +15,8 @@ const USAGE = `npm run audit:archive -- --before 2026-01 [--drop]
 
 Detaches the months before that one (UTC) from the audit log. Each stays in the database as its own table, such as
 audit_logs_2025_12, which you can dump with pg_dump -t audit_logs_2025_12 and then drop; --drop drops it at once, for
-good. The month must have begun at least 31 days ago. The audit log records what was done.
+good. The month must have begun at least 31 days ago, and before the events that EVENT_RETENTION_DAYS keeps: those are
+read from the audit log. The audit log records what was done.
 `;
 const OPTIONS = { before: { type: 'string' }, drop: { type: 'boolean' }, help: { type: 'boolean' } } as const;
 const DAY_MS = 86_400_000;
@@ -36,7 +37,7 @@ async function archive(program: Program): Promise<void> {
   const database = await program.keep(openDatabase(config, { mayShare: true }), (opened) => opened.stop());
   await migrate(database.direct.url, database.direct.variable);
   const session = await program.keep(BulkSession.open(database.direct.url), (opened) => opened.close());
-  assertOld(month, await databaseDay(session));
+  assertOld(month, await databaseDay(session), Math.max(YOUNGEST_DAYS, config.eventRetentionDays + 1));
   await takeOut(program, session, month, drop);
 }
 
@@ -76,11 +77,9 @@ function monthOf(before = ''): string {
   return before;
 }
 
-function assertOld(month: string, today: string): void {
-  const latest = new Date(Date.parse(today) - YOUNGEST_DAYS * DAY_MS).toISOString().slice(0, 'yyyy-mm'.length);
+function assertOld(month: string, today: string, days: number): void {
+  const latest = new Date(Date.parse(today) - days * DAY_MS).toISOString().slice(0, 'yyyy-mm'.length);
   if (month > latest) {
-    throw new Failure(
-      `--before must be a month that began ${YOUNGEST_DAYS} days ago or earlier: ${latest} is the latest`,
-    );
+    throw new Failure(`--before must be a month that began ${days} days ago or earlier: ${latest} is the latest`);
   }
 }

@@ -92,6 +92,32 @@ describe('The feed of events', () => {
     expect(await test.tick()).toBe(false);
   });
 
+  it('costs an idle database nothing but a look: no row is written, and none is locked', async () => {
+    await test.tick();
+    // A row that has been locked bears the transaction that did it.
+    const rows = (): Promise<object[]> =>
+      test.database.query('SELECT xmin, xmax, tick, (SELECT count(*) FROM event_ticks) AS ticks FROM event_head');
+    const before = await rows();
+    expect(await test.tick()).toBe(false);
+    expect(await rows()).toEqual(before);
+    await aProduct(test);
+    expect(await test.tick()).toBe(true);
+    expect(await rows()).not.toEqual(before);
+  });
+
+  it('says how old its newest tick is, and how long the oldest event has waited that is in none', async () => {
+    const value = async (name: string): Promise<number> => {
+      const { text } = await test.anonymous.get('/metrics');
+      return Number(new RegExp(`^holdfast_event_${name}_seconds (.+)$`, 'm').exec(text)![1]);
+    };
+    await aProduct(test);
+    await test.tick();
+    expect(await value('feed_lag')).toBeGreaterThan(0);
+    await test.tick();
+    expect(await value('feed_lag')).toBe(0);
+    expect(await value('tick_age')).toBeLessThan(60);
+  });
+
   it('can be narrowed to types and to an object, and goes on past what does not match', async () => {
     const [start, user] = [await now(), test.aUser()];
     const product = await aProduct(test);

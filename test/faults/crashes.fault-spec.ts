@@ -40,14 +40,12 @@ describe('Everything that was answered is there, and what was not happens once, 
     });
   });
 
-  it('kill -9 of one of two processes, again and again, while the other goes on', async () => {
+  it('kill -9 of one of two processes, while the other goes on', async () => {
     const other = await Service.start(postgres);
     try {
       await stormThrough('kill -9 of one of two', { postgres, services: [service, other] }, async () => {
-        for (let kills = 0; kills < 3; kills += 1) {
-          await other.end('SIGKILL');
-          await other.comeBack();
-        }
+        await other.end('SIGKILL');
+        await other.comeBack();
       });
     } finally {
       await other.end();

@@ -1,10 +1,13 @@
 import { Injectable } from '@nestjs/common';
+import { Gauge } from 'prom-client';
+import type { EntityManager } from 'typeorm';
 import { prepared } from '../../platform/database/prepared';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { log } from '../../platform/logging/logger';
+import { Metrics } from '../../platform/metrics/metrics';
 import { EventJobs } from '../event-jobs';
 import { lockHead } from './event-head.locks';
-import { BEGIN_ERA, LOOK, MAKE_TICK } from './tick.query';
+import { BEGIN_ERA, LOOK, MAKE_TICK, type TickLook } from './tick.query';
 
 /** Between two ticks, of all processes together. */
 const PAUSE_MS = 100;
@@ -12,10 +15,20 @@ const PAUSE_MS = 100;
 /** Makes the ticks that put what was committed into one order, for all processes and for good. */
 @Injectable()
 export class EventTicks {
+  private readonly age: Gauge;
+  private readonly lag: Gauge;
+
   constructor(
     private readonly transactions: TransactionRunner,
     jobs: EventJobs,
+    { registry }: Metrics,
   ) {
+    const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
+    this.age = gauge('holdfast_event_tick_age_seconds', 'How long ago the newest events came into the feed.');
+    this.lag = gauge(
+      'holdfast_event_feed_lag_seconds',
+      'How long the oldest event has waited that is not in the feed yet.',
+    );
     jobs.add('event-ticks', PAUSE_MS, async () => {
       await this.tick(PAUSE_MS);
       return false;
@@ -24,16 +37,16 @@ export class EventTicks {
 
   /**
    * Makes a tick of what has been committed since the last one. False if that is nothing, if the last one is younger than
-   * `pauseMs`, or if another process is about it; nothing is written then.
+   * `pauseMs`, or if another process is making it; nothing is written then.
    */
   async tick(pauseMs = 0): Promise<boolean> {
-    const [look] = await this.transactions.read((manager) =>
-      manager.query<{ isYounger: boolean; hasEvents: boolean }[]>(prepared(LOOK), [pauseMs]),
-    );
-    if (look?.isYounger) {
+    const { isYounger, age, waiting } = await this.transactions.read(look);
+    this.age.set(age / 1000);
+    this.lag.set((waiting ?? 0) / 1000);
+    if (isYounger) {
       return this.beginEra();
     }
-    return look?.hasEvents === true && this.make();
+    return waiting !== null && age >= pauseMs && this.make();
   }
 
   private make(): Promise<boolean> {
@@ -49,8 +62,7 @@ export class EventTicks {
   private beginEra(): Promise<boolean> {
     return this.transactions.run(async ({ tx }) => {
       const head = await lockHead(tx);
-      const [look] = await tx.query<{ isYounger: boolean }[]>(LOOK, [0]);
-      if (!head || !look?.isYounger) {
+      if (!head || !(await look(tx)).isYounger) {
         return false;
       }
       const [[begun]] = await tx.query<[{ era: number }[], number]>(BEGIN_ERA);
@@ -58,4 +70,9 @@ export class EventTicks {
       return true;
     });
   }
+}
+
+async function look(manager: EntityManager): Promise<TickLook> {
+  const [found] = await manager.query<TickLook[]>(prepared(LOOK));
+  return found!;
 }

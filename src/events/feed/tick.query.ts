@@ -28,16 +28,22 @@ const NEXT = `
   JOIN event_ticks AS last ON (last.era, last.id) = (head.era, head.tick)
   CROSS JOIN (SELECT pg_current_snapshot() AS snapshot) AS now`;
 
-/**
- * Whether there is anything to tell, without a lock. `isYounger`: the cluster has not yet come to the transactions of the
- * newest tick, so this is a copy of another cluster's data, whose transaction ids mean nothing here.
- * $1 the milliseconds that must have passed since the newest tick
- */
+/** What there is to tell. Ages are in milliseconds, by the clock of the database. */
+export interface TickLook {
+  /** The cluster has not yet come to the transactions of the newest tick: its data is a copy of another cluster's. */
+  readonly isYounger: boolean;
+  /** Of the newest tick. */
+  readonly age: number;
+  /** Of the oldest event that waits for the next tick; null if none does. */
+  readonly waiting: number | null;
+}
+
+/** Looks at what there is to tell, without a lock. */
 export const LOOK = `
   WITH next AS MATERIALIZED (${NEXT})
-  SELECT next.end_xid < next.first_xid AS "isYounger", EXISTS (SELECT FROM (${rowsOfTick('next')}) AS row) AS "hasEvents"
-  FROM next JOIN event_ticks AS last ON (last.era, last.id) = (next.era, next.tick)
-  WHERE next.end_xid < next.first_xid OR last.at <= clock_timestamp() - $1 * interval '1 millisecond'`;
+  SELECT next.end_xid < next.first_xid AS "isYounger", extract(epoch FROM next.at - last.at)::float8 * 1000 AS age,
+    (SELECT extract(epoch FROM next.at - min(row.created_at))::float8 * 1000 FROM (${rowsOfTick('next')}) AS row) AS waiting
+  FROM next JOIN event_ticks AS last ON (last.era, last.id) = (next.era, next.tick)`;
 
 /** Makes the next tick, unless there is nothing to tell. The head must be locked, by an earlier statement. */
 export const MAKE_TICK = `
