@@ -8,8 +8,8 @@ import { BusinessMetrics } from './business-metrics';
 import { Reconciliation } from './reconciliation';
 
 const LONG_READ =
-  'Takes seconds where there are millions of orders, and holds up nobody who writes. Cancelled when the caller hangs up. ' +
-  'A process does two such reads at a time; others wait for their turn, or are refused with `overloaded` when a hundred wait.';
+  'Takes seconds with millions of orders, and does not block writes. Cancelled when the caller hangs up. ' +
+  'A process runs two such reads at a time; up to a hundred others wait, and more get `overloaded`.';
 
 @ApiTags('Operations')
 @Roles('admin')
@@ -21,7 +21,7 @@ export class AdminController {
   ) {}
 
   @Get('metrics')
-  @ApiOperation({ summary: 'The numbers of the business, of one moment', description: LONG_READ })
+  @ApiOperation({ summary: 'Business metrics, from one snapshot', description: LONG_READ })
   @ApiData(BusinessMetricsResponse, 'Orders, revenue, reservations and stock.')
   metrics(@HangUp() hangUp: AbortSignal): Promise<BusinessMetricsResponse> {
     return this.business.read(hangUp);
@@ -29,7 +29,7 @@ export class AdminController {
 
   @Get('reconciliation')
   @ApiOperation({
-    summary: 'Does the stock equal the ledger, and what is reserved the active reservations?',
+    summary: 'Whether stock matches the ledger, and reserved pieces the active reservations',
     description: `For every product and warehouse, in one snapshot. ${LONG_READ}`,
   })
   @ApiData(ReconciliationResponse, 'The comparison, with every difference.')

@@ -4,7 +4,10 @@ export class RevenueResponse {
   @ApiProperty({ example: 'EUR' })
   currency!: string;
 
-  @ApiProperty({ example: '1299.50', description: 'Of all orders that are confirmed or further, and not cancelled.' })
+  @ApiProperty({
+    example: '1299.50',
+    description: 'Of all orders that are confirmed, processing, shipped or delivered.',
+  })
   amount!: string;
 }
 
@@ -23,10 +26,10 @@ export class LowStockProductResponse {
 }
 
 export class ReservationCountsResponse {
-  @ApiProperty({ type: 'integer', description: 'Holds whose time is not over.' })
+  @ApiProperty({ type: 'integer', description: 'Holds that have not expired.' })
   active!: number;
 
-  @ApiProperty({ type: 'integer', description: 'Holds whose time is over and which the sweep has not seen yet.' })
+  @ApiProperty({ type: 'integer', description: 'Holds that have expired but are not yet swept.' })
   overdue!: number;
 }
 
@@ -46,11 +49,11 @@ export class BusinessMetricsResponse {
     type: 'object',
     additionalProperties: { type: 'integer' },
     example: { pending: 2, confirmed: 5 },
-    description: 'Every status, also those with none.',
+    description: 'Every status, including those without orders.',
   })
   orders_by_status!: Record<string, number>;
 
-  @ApiProperty({ type: [RevenueResponse], description: 'One for each currency.' })
+  @ApiProperty({ type: [RevenueResponse], description: 'One entry for each currency.' })
   revenue!: RevenueResponse[];
 
   @ApiProperty()
@@ -79,10 +82,10 @@ export class DifferenceResponse {
   })
   what!: string;
 
-  @ApiProperty({ type: 'integer', description: 'What the ledger or the active reservations add up to.' })
+  @ApiProperty({ type: 'integer', description: 'The sum of the ledger or of the active reservations.' })
   expected!: number;
 
-  @ApiProperty({ type: 'integer', description: 'What the level says.' })
+  @ApiProperty({ type: 'integer', description: 'The value of the level.' })
   actual!: number;
 }
 

@@ -18,7 +18,7 @@ export class AuthController {
   @ApiOperation({
     summary: 'Register a user',
     description:
-      'Limited by address, together with logging in. Without a token, an Idempotency-Key counts for the address as well. Of IPv6, a /64 is one address.',
+      'Rate-limited per address, together with log-ins. Without a token, an Idempotency-Key is scoped to the address too. An IPv6 /64 counts as one address.',
   })
   @ApiData(UserResponse, 'The user, with the role `user`.', 201)
   @ApiProblems('duplicate')
@@ -33,7 +33,7 @@ export class AuthController {
   @ApiOperation({
     summary: 'Get a token for email and password',
     description:
-      'Changes nothing, so it keeps no Idempotency-Key: every log-in makes a new token. Limited by address, together with registering.',
+      'Changes nothing, so it stores no Idempotency-Key: every log-in makes a new token. Rate-limited per address, together with registrations.',
   })
   @ApiData(TokenResponse, 'A token.')
   @ApiProblems('unauthenticated')

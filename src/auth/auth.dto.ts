@@ -11,7 +11,7 @@ export class RegisterBody {
   @ApiProperty({
     example: 'ada@example.com',
     maxLength: 254,
-    description: 'Unique whatever its case; kept in lower case.',
+    description: 'Unique regardless of case; stored in lower case.',
   })
   @Transform(lowerCase)
   @IsEmailAddress()

@@ -74,13 +74,13 @@ export class OrdersController {
 
   @Patch('orders/:id/status')
   @ApiOperation({
-    summary: 'Bring an order into another status',
-    description: 'A user may confirm and cancel what is theirs; an administrator may do every valid transition.',
+    summary: 'Change the status of an order',
+    description: 'A user may confirm and cancel their own orders; an administrator may make every valid transition.',
   })
   @ApiHeader({
     name: 'If-Match',
     required: false,
-    description: 'The version that the change is meant for.',
+    description: 'The version that the change is based on.',
     schema: { type: 'string', example: '"1"' },
   })
   @ApiData(OrderResponse, 'The order after the change.')

@@ -60,7 +60,7 @@ export class OrdersQuery extends DateRangeQuery {
   @ApiPropertyOptional({
     type: 'string',
     example: 'confirmed,processing',
-    description: `One or several, comma-separated (or given again): ${ORDER_STATUSES.join(', ')}. Each counts once.`,
+    description: `One or several, comma-separated or repeated: ${ORDER_STATUSES.join(', ')}. Each counts once.`,
   })
   @Optional()
   @QueryList(ORDER_STATUSES)
@@ -115,7 +115,7 @@ export class OrderResponse {
 
   @ApiProperty({
     enum: ORDER_STATUSES,
-    description: '`cancelled` from the moment `expires_at`; lists and the history have that a moment later.',
+    description: '`cancelled` exactly from `expires_at` on; lists and the history follow a moment later.',
   })
   status!: OrderStatus;
 
@@ -125,7 +125,7 @@ export class OrderResponse {
   @ApiProperty({ example: 'EUR' })
   currency!: string;
 
-  @ApiProperty({ type: [OrderItemResponse], description: 'Sku, name and price as they were when the order was made.' })
+  @ApiProperty({ type: [OrderItemResponse], description: 'Sku, name and price as of when the order was made.' })
   items!: OrderItemResponse[];
 
   @ApiProperty({ format: 'uuid' })
@@ -134,11 +134,11 @@ export class OrderResponse {
   @ApiProperty({
     enum: ORDER_STATUSES,
     isArray: true,
-    description: 'Where the order can go from here; some of it only by an administrator.',
+    description: 'The statuses that may follow; some only an administrator may set.',
   })
   allowed_transitions!: OrderStatus[];
 
-  @ApiProperty({ type: 'integer', example: 1, description: 'Goes up with every change; for `If-Match`.' })
+  @ApiProperty({ type: 'integer', example: 1, description: 'Increases with every change; for `If-Match`.' })
   version!: number;
 
   @ApiProperty({

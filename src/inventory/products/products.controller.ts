@@ -58,7 +58,7 @@ export class ProductsController {
   @ApiHeader({
     name: 'If-Match',
     required: false,
-    description: 'The version that the change is meant for.',
+    description: 'The version that the change is based on.',
     schema: { type: 'string', example: '"1"' },
   })
   @ApiData(ProductDetailResponse, 'The product after the change.')

@@ -56,7 +56,7 @@ export class CreateProductBody {
   @IsWholeNumber({ min: 0, max: MAX_STOCK })
   initial_stock?: number;
 
-  @ApiPropertyOptional({ format: 'uuid', description: 'Where the initial stock lies. Left out: the warehouse MAIN.' })
+  @ApiPropertyOptional({ format: 'uuid', description: 'The warehouse of the initial stock. Default: MAIN.' })
   @Optional()
   @IsUUID()
   warehouse_id?: string;
@@ -73,12 +73,12 @@ export class UpdateProductBody {
   @IsText({ max: 5000, multiline: true })
   description?: string | null;
 
-  @ApiPropertyOptional({ ...PRICE_DOCS, description: 'Reservations and orders that exist keep their price.' })
+  @ApiPropertyOptional({ ...PRICE_DOCS, description: 'Existing reservations and orders keep their price.' })
   @Optional()
   @IsMoney(PRICE)
   price?: string;
 
-  @ApiPropertyOptional({ description: 'A product that is not active is not listed and cannot be reserved.' })
+  @ApiPropertyOptional({ description: 'An inactive product is not listed and cannot be reserved.' })
   @Optional()
   @IsBoolean()
   is_active?: boolean;
@@ -91,7 +91,7 @@ export class UpdateProductBody {
 
 export class ProductsQuery extends PageQuery {
   @ApiPropertyOptional({
-    description: 'Part of the sku or the name, whatever its case.',
+    description: 'Part of the sku or the name, regardless of case.',
     maxLength: 200,
     example: 'mug',
   })
@@ -107,7 +107,7 @@ export class ProductsQuery extends PageQuery {
   @ApiPropertyOptional({
     type: 'boolean',
     default: false,
-    description: 'For administrators: also those that are not active.',
+    description: 'For administrators: also inactive products.',
   })
   @Optional()
   @QueryBoolean()
@@ -155,7 +155,7 @@ export class ProductResponse {
   @ApiProperty({
     type: 'integer',
     example: 1,
-    description: 'Goes up with every change of the product; for `If-Match`.',
+    description: 'Increases with every change of the product; for `If-Match`.',
   })
   version!: number;
 

@@ -26,7 +26,7 @@ export class ReservationsController {
   @Post()
   @ApiOperation({
     summary: 'Hold stock for a short time',
-    description: 'All lines or none. The price is held together with the stock.',
+    description: 'All lines or none. The price is held like the stock.',
   })
   @ApiData(ReservationResponse, 'The reservation; `Location` is its path.', 201)
   @ApiProblems('not_found', 'insufficient_stock')
@@ -57,8 +57,8 @@ export class ReservationsController {
   @Post(':id/cancel')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Give the stock back',
-    description: 'A pending order that the reservation belongs to is cancelled with it.',
+    summary: 'Cancel a reservation',
+    description: 'The stock becomes available again. A pending order of the reservation is cancelled with it.',
   })
   @ApiData(ReservationResponse, 'The cancelled reservation.')
   @ApiProblems('not_found', 'reservation_not_active')
@@ -72,7 +72,7 @@ export class ReservationsController {
 
   @Post(':id/extend')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Let the hold last longer' })
+  @ApiOperation({ summary: 'Extend the hold' })
   @ApiData(ReservationResponse, 'The reservation with its new `expires_at`.')
   @ApiProblems('not_found', 'reservation_not_active')
   extend(

@@ -11,7 +11,7 @@ const QUANTITY = { min: 1, max: MAX_PIECES };
 const QUANTITY_DOCS = { type: 'integer', minimum: QUANTITY.min, maximum: QUANTITY.max, example: 2 } as const;
 const WAREHOUSE_DOCS = {
   format: 'uuid',
-  description: 'Left out: the active warehouses decide by their priority.',
+  description: 'If absent, active warehouses serve in the order of their priority.',
 } as const;
 
 export class LineBody {
@@ -62,7 +62,7 @@ export class CreateReservationBody {
   @ApiPropertyOptional({
     type: 'integer',
     minimum: 1,
-    description: 'How long the hold lasts; at most RESERVATION_MAX_TTL_SECONDS. Left out: RESERVATION_TTL_SECONDS.',
+    description: 'How long the hold lasts; at most RESERVATION_MAX_TTL_SECONDS. Default: RESERVATION_TTL_SECONDS.',
     example: 600,
   })
   @Optional()
@@ -76,7 +76,7 @@ export class ExtendReservationBody {
     minimum: 1,
     example: 600,
     description:
-      'From now. The hold never lasts longer than RESERVATION_MAX_TTL_SECONDS in all: past that, it ends there.',
+      'From now on. The total lifetime of a hold is limited to RESERVATION_MAX_TTL_SECONDS: a longer extension ends there.',
   })
   @IsWholeNumber({ min: 1, max: 2_592_000 })
   ttl_seconds!: number;
@@ -107,7 +107,7 @@ export class ReservationItemResponse {
   @ApiProperty({ type: 'integer', example: 2 })
   quantity!: number;
 
-  @ApiProperty({ example: '19.90', description: 'Held together with the stock.' })
+  @ApiProperty({ example: '19.90', description: 'Held like the stock.' })
   unit_price!: string;
 }
 
@@ -120,7 +120,7 @@ export class ReservationResponse {
 
   @ApiProperty({
     enum: RESERVATION_STATUSES,
-    description: '`expired` from the moment `expires_at`, whether tidied up or not.',
+    description: '`expired` exactly from `expires_at` on, whether swept or not.',
   })
   status!: ReservationStatus;
 

@@ -31,7 +31,7 @@ export class AdjustStockBody {
   @IsText({ min: 1, max: 500 })
   reason!: string;
 
-  @ApiPropertyOptional({ format: 'uuid', description: 'Left out: the warehouse MAIN.' })
+  @ApiPropertyOptional({ format: 'uuid', description: 'Default: the warehouse MAIN.' })
   @Optional()
   @IsUUID()
   warehouse_id?: string;
@@ -96,10 +96,10 @@ export class TransferResponse {
   @ApiProperty({ type: 'string', nullable: true })
   reason!: string | null;
 
-  @ApiProperty({ description: 'The level it came from, after the transfer.' })
+  @ApiProperty({ description: 'The source level after the transfer.' })
   from!: StockLevelResponse;
 
-  @ApiProperty({ description: 'The level it went to, after the transfer.' })
+  @ApiProperty({ description: 'The target level after the transfer.' })
   to!: StockLevelResponse;
 }
 

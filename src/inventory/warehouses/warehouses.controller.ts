@@ -15,7 +15,7 @@ export class WarehousesController {
   constructor(private readonly warehouses: WarehousesService) {}
 
   @Get()
-  @ApiOperation({ summary: 'The warehouses, in the order in which they are served from' })
+  @ApiOperation({ summary: 'The warehouses, in the order in which they serve' })
   @ApiPage(WarehouseResponse, 'One page of warehouses.')
   @ApiProblems('invalid_cursor')
   list(@Query() query: PageQuery): Promise<Page<WarehouseResponse>> {

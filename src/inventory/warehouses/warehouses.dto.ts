@@ -9,7 +9,7 @@ const PRIORITY_DOCS = {
   type: 'integer',
   minimum: PRIORITY.min,
   maximum: PRIORITY.max,
-  description: 'The lowest number is served from first.',
+  description: 'The warehouse with the lowest number serves first.',
 } as const;
 
 export class CreateWarehouseBody {
@@ -48,7 +48,7 @@ export class UpdateWarehouseBody {
   @IsWholeNumber(PRIORITY)
   priority?: number;
 
-  @ApiPropertyOptional({ description: 'Reservations are not served from a warehouse that is not active.' })
+  @ApiPropertyOptional({ description: 'An inactive warehouse serves no reservations.' })
   @Optional()
   @IsBoolean()
   is_active?: boolean;

@@ -28,7 +28,7 @@ export const settings = z.object({
   }),
   host: z.string().default('127.0.0.1').register(declarations, {
     variable: 'HOST',
-    text: 'The address it listens on. `0.0.0.0`: all of this machine.',
+    text: 'The address it listens on. `0.0.0.0`: all addresses of this machine.',
   }),
   isProduction: oneOf('development', 'production', 'test')
     .default('development')
@@ -45,7 +45,7 @@ export const settings = z.object({
   }),
   databasePooler: oneOf('transaction').optional().register(declarations, {
     variable: 'DATABASE_POOLER',
-    text: 'Set it if `DATABASE_URL` is a PgBouncer in transaction mode; `docs/pooler.md` says what else that takes.',
+    text: 'Set it if `DATABASE_URL` is a PgBouncer in transaction mode; `docs/pooler.md` says what else that requires.',
     example: 'transaction',
   }),
   databaseMigrationUrl: postgresUrl().optional().register(declarations, {
@@ -66,7 +66,7 @@ export const settings = z.object({
     .transform((seconds) => seconds * 1000)
     .register(declarations, {
       variable: 'REQUEST_TIMEOUT_SECONDS',
-      text: 'How long a request may take to arrive whole, and then to be answered.',
+      text: 'How long a request may take to arrive completely, and then to be answered.',
     }),
   trustedProxies: integer(0, { least: 0, most: 10 }).register(declarations, {
     variable: 'TRUSTED_PROXIES',
@@ -91,7 +91,7 @@ export const settings = z.object({
   }),
   jwtSecretPrevious: secret().optional().register(declarations, {
     variable: 'JWT_SECRET_PREVIOUS',
-    text: 'The secret before `JWT_SECRET`: still accepted, never signed with. `docs/security.md` says how to change it.',
+    text: 'The secret before `JWT_SECRET`: still accepted, but not used to sign. `docs/security.md` says how to change it.',
   }),
   jwtTtlSeconds: integer(3600, { least: 1, most: A_YEAR }).register(declarations, {
     variable: 'JWT_TTL_SECONDS',
@@ -112,7 +112,7 @@ export const settings = z.object({
     .register(declarations, {
       variable: 'AUTH_JWKS_URL',
       text:
-        'The keys of an identity provider whose tokens are accepted beside ours: https, or http on this machine. ' +
+        'The keys of an identity provider whose tokens are accepted besides ours: https, or http on this machine. ' +
         'Set all three of `AUTH_JWKS_URL`, `AUTH_ISSUER` and `AUTH_AUDIENCE`, or none.',
       example: 'https://idp.example.com/.well-known/jwks.json',
     }),
@@ -123,7 +123,7 @@ export const settings = z.object({
   }),
   authAudience: z.string().optional().register(declarations, {
     variable: 'AUTH_AUDIENCE',
-    text: 'The `aud` that its tokens must have to be meant for us.',
+    text: 'The `aud` that its tokens must have.',
     example: 'holdfast',
   }),
   adminEmail: z
@@ -154,15 +154,15 @@ export const settings = z.object({
   }),
   reservationMaxTtlSeconds: integer(3600, { least: 1, most: A_MONTH }).register(declarations, {
     variable: 'RESERVATION_MAX_TTL_SECONDS',
-    text: 'How long a reservation may hold its stock, with all its extensions.',
+    text: 'How long a reservation may hold its stock, including all extensions.',
   }),
   reservationQueueLimit: integer(2000, { least: 1, most: 1_000_000 }).register(declarations, {
     variable: 'RESERVATION_QUEUE_LIMIT',
-    text: 'Requests that may wait in this process for one product or order; those past it get 503 `overloaded` at once.',
+    text: 'Requests that may wait in this process for one product or order; further ones get 503 `overloaded` at once.',
   }),
   sweepsWhenHoldsEnd: z.string().default(DEFAULT_CLEANUP_CRON).transform(isFrequent).register(declarations, {
     variable: 'CLEANUP_CRON',
-    text: 'When the sweep runs, beside whenever a hold ends. If rarer than each minute, it runs on this schedule alone.',
+    text: 'When the sweep runs, besides whenever a hold ends. If rarer than once a minute, it runs only on this schedule.',
   }),
 
   eventRetentionDays: integer(30, { least: 1, most: 3650 }).register(declarations, {
@@ -172,10 +172,10 @@ export const settings = z.object({
 
   metricsToken: z.string().optional().register(declarations, {
     variable: 'METRICS_TOKEN',
-    text: 'Set: `/metrics` wants it as bearer token. An address may read it 60 times a minute.',
+    text: 'Set: `/metrics` requires it as bearer token. An address may read it 60 times a minute.',
   }),
   logLevel: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info').register(declarations, {
     variable: 'LOG_LEVEL',
-    text: 'The least serious lines that are logged.',
+    text: 'The lowest level that is logged.',
   }),
 });

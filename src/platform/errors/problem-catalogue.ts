@@ -12,8 +12,8 @@ export const PROBLEMS = {
     status: 400,
     title: 'The request breaks a rule',
     meaning:
-      'At least one field of the body, the query, the path or the head is missing, unknown, out of range or ambiguous. `errors` names every one of them with its rule.',
-    remedy: 'Mend the named fields and send the request again.',
+      'At least one field of the body, the query, the path or the headers is missing, unknown, out of range or ambiguous. `errors` names every one of them with its rule.',
+    remedy: 'Correct the named fields and send the request again.',
   },
   malformed_json: {
     status: 400,
@@ -24,7 +24,7 @@ export const PROBLEMS = {
   invalid_cursor: {
     status: 400,
     title: 'The cursor does not belong to this list',
-    meaning: 'The cursor was altered, or it was given for another list, filter or sort order.',
+    meaning: 'The cursor was altered, or belongs to another list, filter or sort order.',
     remedy: 'Begin again without a cursor, and keep filters and sort the same while paging.',
   },
   cursor_expired: {
@@ -55,34 +55,34 @@ export const PROBLEMS = {
   not_found: {
     status: 404,
     title: 'Not found',
-    meaning: 'There is no such thing here, or it belongs to someone else: the two are not told apart.',
+    meaning: 'It does not exist, or it belongs to someone else; the answer is the same for both.',
     remedy: 'Check the path and the ids.',
   },
   method_not_allowed: {
     status: 405,
     title: 'The path does not know this method',
-    meaning: 'The path exists, but not with this method. The `Allow` header lists those it has.',
+    meaning: 'The path exists, but not with this method. The `Allow` header lists the possible ones.',
     remedy: 'Use one of the methods in `Allow`.',
   },
   insufficient_stock: {
     status: 409,
     title: 'Not enough stock',
     meaning:
-      'At least one line asks for more than is available. `shortages` lists every short line with the number that is there. Nothing was reserved or changed.',
+      'At least one line asks for more than is available. `shortages` lists every short line with the available number. Nothing was reserved or changed.',
     remedy: 'Ask for less, or try again later.',
   },
   stock_level_full: {
     status: 409,
     title: 'The stock level cannot hold so many',
     meaning:
-      'What would come back does not fit: one warehouse counts up to 2147483647 pieces of a product. `levels` lists every level that is too full, with its room. Nothing was changed.',
-    remedy: 'Have an administrator take pieces of the product out of that warehouse, and try again.',
+      'The returned pieces do not fit: one warehouse holds up to 2147483647 pieces of a product. `levels` lists every level that is too full, with its room. Nothing was changed.',
+    remedy: 'Ask an administrator to remove pieces of the product from that warehouse, and try again.',
   },
   reservation_not_active: {
     status: 409,
     title: 'The reservation is no longer active',
     meaning:
-      'The reservation was committed or cancelled, or its time is over. `reservation_status` says which. A reservation whose time is over is never revived.',
+      'The reservation was committed or cancelled, or has expired. `reservation_status` says which. An expired reservation cannot be renewed.',
     remedy: 'Make a new reservation.',
   },
   invalid_transition: {
@@ -120,7 +120,7 @@ export const PROBLEMS = {
     title: 'Only JSON is understood',
     meaning:
       'The body has a Content-Type other than `application/json`, a charset other than UTF-8, or a Content-Encoding.',
-    remedy: 'Send JSON in UTF-8, as it is, and say so in Content-Type.',
+    remedy: 'Send JSON in UTF-8 without a Content-Encoding, as `application/json`.',
   },
   idempotency_key_reused: {
     status: 422,
@@ -137,7 +137,7 @@ export const PROBLEMS = {
   internal_error: {
     status: 500,
     title: 'Something went wrong on our side',
-    meaning: 'An error that the service did not expect. The log has more under this `request_id`.',
+    meaning: 'An unexpected error. The log has the details under this `request_id`.',
     remedy:
       'Repeat a POST with the same Idempotency-Key: it takes effect at most once. If it fails again, report the `request_id`.',
   },
@@ -145,27 +145,27 @@ export const PROBLEMS = {
     status: 500,
     title: 'Nobody knows whether the request took effect',
     meaning:
-      'The connection to the database broke while the change was being committed, and the service could not find out what became of it: it has happened once, or not at all.',
+      'The connection to the database broke while the change was being committed, and the service could not find out the outcome: it took effect once, or not at all.',
     remedy:
-      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. Without a key, and for a PATCH, read what is there before you ask again.',
+      'Repeat a POST with the same Idempotency-Key: it takes effect at most once. Without a key, and for a PATCH, read the current state before you retry.',
   },
   overloaded: {
     status: 503,
     title: 'Too busy at the moment',
-    meaning: 'A lock or a connection could not be had in time. Nothing was changed.',
+    meaning: 'No lock, connection or place in the queue was free in time. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
   database_unavailable: {
     status: 503,
     title: 'The database cannot be reached',
-    meaning: 'The service runs, but its database does not answer, or takes no changes. Nothing was changed.',
+    meaning: 'The service runs, but its database does not answer, or accepts no changes. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
   issuer_unavailable: {
     status: 503,
     title: 'The token cannot be checked',
     meaning:
-      'The token is of an external issuer, signed with a key that is not known here, and the issuer does not hand out its keys. Nothing was changed.',
+      'The token is from an external issuer and signed with an unknown key, and the keys of the issuer cannot be fetched. Nothing was changed.',
     remedy: 'Repeat the request after the seconds given by `Retry-After`.',
   },
 } as const satisfies Record<string, Problem>;

@@ -20,7 +20,7 @@ export class HealthController {
   @Get('live')
   @ApiOperation({
     summary: 'Whether the process runs',
-    description: 'Asks nothing of the database: restarting the process would not mend that.',
+    description: 'Does not check the database: restarting the process would not help.',
   })
   @ApiData(HealthResponse, 'It runs.')
   live(): HealthResponse {

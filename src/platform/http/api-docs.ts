@@ -5,7 +5,7 @@ import { PROBLEMS, type ProblemCode, problemType } from '../errors/problem-catal
 const REQUEST_ID = {
   type: 'string',
   format: 'uuid',
-  description: 'The same as in the header X-Request-Id, in the log and in the audit rows.',
+  description: 'The same id as in the header X-Request-Id, in the log and in audit rows.',
 };
 const EXAMPLE_ID = '0199d1a2-7c3e-7b44-9f0e-3a5b1c2d4e6f';
 
@@ -21,11 +21,11 @@ export function ApiPage(model: Type, description: string): MethodDecorator {
     required: ['limit', 'next_cursor'],
     properties: {
       limit: { type: 'integer' },
-      next_cursor: { type: ['string', 'null'], description: 'Ask for the next page with it; null on the last.' },
+      next_cursor: { type: ['string', 'null'], description: 'The cursor of the next page; null on the last one.' },
       estimated_count: {
         type: 'integer',
         minimum: 0,
-        description: 'With `count=estimated` only: about how many there are on all pages, from statistics.',
+        description: 'Only with `count=estimated`: the approximate number of items on all pages, from statistics.',
       },
     },
   };

@@ -29,7 +29,7 @@ class HomeResponse implements Record<keyof typeof LINKS, string> {
   @ApiProperty({ description: 'Whether the process can serve.', example: LINKS.ready })
   ready!: string;
 
-  @ApiProperty({ description: 'The numbers of this process, for Prometheus.', example: LINKS.metrics })
+  @ApiProperty({ description: 'The metrics of this process, for Prometheus.', example: LINKS.metrics })
   metrics!: string;
 }
 
@@ -41,7 +41,7 @@ export class HomeController {
   @Public()
   @ApiOperation({
     summary: 'Where to go from here',
-    description: 'A browser, which accepts `text/html`, is sent to `/docs`.',
+    description: 'A browser, which accepts `text/html`, is redirected to `/docs`.',
   })
   @ApiData(HomeResponse, 'Paths of this service.')
   @ApiResponse({ status: 303, description: 'To a browser: see `/docs`.' })

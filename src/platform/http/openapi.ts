@@ -101,13 +101,13 @@ const IDEMPOTENCY_KEY = {
   in: 'header',
   required: false,
   description:
-    'Repeat a request under its key and it takes effect once; the first answer comes again with `Idempotent-Replayed: true`. Kept for 24 hours.',
+    'Requests repeated with the same key take effect once; they get the first answer again, with `Idempotent-Replayed: true`. Keys are kept for 24 hours.',
   schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
 };
 
 const problemSchema = {
   type: 'object',
-  description: 'A failure as RFC 9457 has it. Members that belong to a code stand beside it.',
+  description: 'A problem document (RFC 9457), with the additional members of its code.',
   required: ['type', 'title', 'status', 'detail', 'instance', 'code', 'request_id'],
   properties: {
     type: { type: 'string', description: 'Path of a page about this problem.' },

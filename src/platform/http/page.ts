@@ -9,7 +9,7 @@ const COUNTS = ['estimated'] as const;
 /** The query parameters of every list; the filters of a list extend it. */
 export class PageQuery {
   @ApiPropertyOptional({
-    description: 'How many to answer at most.',
+    description: 'The largest number of items on a page.',
     minimum: 1,
     maximum: MAX_PAGE_SIZE,
     default: DEFAULT_PAGE_SIZE,
@@ -19,7 +19,7 @@ export class PageQuery {
   limit: number = DEFAULT_PAGE_SIZE;
 
   @ApiPropertyOptional({
-    description: '`page.next_cursor` of the page before; it belongs to the same filters and sort.',
+    description: '`page.next_cursor` of the previous page; filters and sort must be the same.',
     maxLength: 1000,
   })
   @Optional()
@@ -29,7 +29,7 @@ export class PageQuery {
 
   @ApiPropertyOptional({
     enum: COUNTS,
-    description: 'Adds `page.estimated_count`: about how many there are on all pages, from statistics.',
+    description: 'Adds `page.estimated_count`: the approximate number of items on all pages, from statistics.',
   })
   @Optional()
   @IsIn(COUNTS)

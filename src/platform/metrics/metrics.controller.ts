@@ -19,8 +19,8 @@ export class MetricsController {
   @Public()
   @Header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
   @ApiOperation({
-    summary: 'The numbers of this process, for Prometheus',
-    description: 'With METRICS_TOKEN set, only for that bearer token.',
+    summary: 'The metrics of this process, for Prometheus',
+    description: 'If METRICS_TOKEN is set, it is required as bearer token.',
   })
   @ApiProduces('text/plain')
   @ApiResponse({ status: 200, description: 'Prometheus text format.', schema: { type: 'string' } })
