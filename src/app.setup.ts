@@ -2,9 +2,11 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule, type AppOptions } from './app.module';
 import { EventJobs } from './events/event-jobs';
+import { describeWebhooks } from './events/webhook-docs';
 import { SweepSchedule } from './inventory/reservations/sweep-schedule';
 import type { AppConfig } from './platform/config/app-config';
 import { serveDocs } from './platform/http/docs';
+import { openApiDocument } from './platform/http/openapi';
 import { createHttpServer } from './platform/http/http-server';
 import { secureHeaders } from './platform/http/security-headers';
 import { NestLogger } from './platform/logging/logger';
@@ -42,7 +44,7 @@ export async function createApp(
     { bodyParser: false, logger: new NestLogger(), abortOnError: false },
   );
   try {
-    await serveDocs(app);
+    await serveDocs(app, openApiDocument(app, describeWebhooks()));
     await app.init();
     server.sealRoutes();
     await server.ready();

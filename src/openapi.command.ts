@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module';
+import { describeWebhooks } from './events/webhook-docs';
 import { loadConfig } from './platform/config/app-config';
 import { openApiDocument } from './platform/http/openapi';
 import { Metrics } from './platform/metrics/metrics';
@@ -20,5 +21,5 @@ async function main(): Promise<void> {
   const foundation = { config: loadConfig({}), databaseUrl: '', secrets, tokens, metrics: new Metrics() };
   const module = AppModule.forRoot(foundation, { cronJobs: false });
   const app = await NestFactory.create(module, new FastifyAdapter(), { preview: true, logger: ['error'] });
-  await writeFile(FILE, `${JSON.stringify(openApiDocument(app), null, 2)}\n`);
+  await writeFile(FILE, `${JSON.stringify(openApiDocument(app, describeWebhooks()), null, 2)}\n`);
 }

@@ -1,3 +1,7 @@
+import Ajv2020 from 'ajv/dist/2020';
+import addFormats from 'ajv-formats';
+import { type AuditAction, objectTypeOf } from '../../src/audit/audit-action';
+import { PUBLISHED_TYPES } from '../../src/events/feed/event-types';
 import { PROBLEMS } from '../../src/platform/errors/problem-catalogue';
 import { startTestApp, type TestApp } from '../support/test-app';
 
@@ -13,6 +17,13 @@ interface Document {
   openapi: string;
   info: { title: string };
   paths: Record<string, Record<string, Operation>>;
+  components: object;
+  webhooks: Record<string, { post: { requestBody: { content: { 'application/json': Example } } } }>;
+}
+
+interface Example {
+  schema: { $ref: string };
+  example: { type: string; object: { type: string } };
 }
 
 let test: TestApp;
@@ -91,6 +102,18 @@ describe('The OpenAPI document', () => {
         operation,
       ]),
     );
+  });
+
+  it('describes every event that is sent, with an example that has the shape of an event', () => {
+    const { webhooks, components } = document;
+    expect(Object.keys(webhooks).sort()).toEqual([...PUBLISHED_TYPES].sort());
+    const ajv = addFormats(new Ajv2020({ strict: false }));
+    ajv.addSchema({ components }, 'document');
+    for (const [type, { post }] of Object.entries(webhooks)) {
+      const { example, schema } = post.requestBody.content['application/json'];
+      expect([type, example.type, example.object.type]).toEqual([type, type, objectTypeOf(type as AuditAction)]);
+      expect(ajv.validate({ $ref: `document${schema.$ref}` }, example) ? [] : ajv.errors).toEqual([]);
+    }
   });
 
   it('is OpenAPI 3.1 and knows every route of the contract', () => {

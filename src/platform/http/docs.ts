@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, dirname } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { SwaggerModule } from '@nestjs/swagger';
-import { openApiDocument } from './openapi';
+import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 
 const REDOC_LOGO = 'https://cdn.redoc.ly/redoc/logo-mini.svg';
 const REDOC_PAGE = `<!doctype html>
@@ -16,8 +15,7 @@ const REDOC_PAGE = `<!doctype html>
 `;
 
 /** Swagger UI at /docs, ReDoc at /redoc, the document at /openapi.json: all served locally, without a CDN. */
-export async function serveDocs(app: NestFastifyApplication): Promise<void> {
-  const document = openApiDocument(app);
+export async function serveDocs(app: NestFastifyApplication, document: OpenAPIObject): Promise<void> {
   const json = JSON.stringify(document);
   SwaggerModule.setup('docs', app, document, { customSiteTitle: 'Holdfast API', raw: false });
   const server = app.getHttpAdapter().getInstance();

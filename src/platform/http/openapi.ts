@@ -33,8 +33,8 @@ interface Operation {
   'x-problems'?: ProblemCode[];
 }
 
-/** The OpenAPI 3.1 document of the whole API. */
-export function openApiDocument(app: INestApplication): OpenAPIObject {
+/** The OpenAPI 3.1 document of the whole API. @param webhooks what the service sends by itself, by its name */
+export function openApiDocument(app: INestApplication, webhooks: Record<string, object>): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Holdfast')
     .setDescription(DESCRIPTION)
@@ -47,6 +47,8 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('Reservations')
     .addTag('Orders')
     .addTag('Audit')
+    .addTag('Events')
+    .addTag('Webhooks')
     .addTag('Operations')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
     .build();
@@ -63,7 +65,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   }
   document.components!.schemas!['Problem'] = problemSchema;
   document.components!.examples = problemExamples();
-  return document;
+  return { ...document, webhooks };
 }
 
 function describe(operation: Operation, method: string): void {
@@ -144,5 +146,6 @@ const problemSchema = {
     allowed: { type: 'array', items: { type: 'string' } },
     field: { type: 'string' },
     current_version: { type: 'integer' },
+    oldest_cursor: { type: 'string' },
   },
 };
