@@ -10,7 +10,7 @@ const logIn = (): Promise<unknown> => isPassword(PASSWORD, 'hash');
 const times = <T>(length: number, work: () => T): T[] => Array.from({ length }, work);
 
 describe('Passwords', () => {
-  /** Hashes that have begun, each of which the test ends. */
+  /** Hashes in progress; the test completes each. */
   const begun: (() => void)[] = [];
   beforeEach(() => {
     begun.length = 0;
@@ -49,7 +49,7 @@ describe('Passwords', () => {
     await turn();
     const outcomes = Promise.allSettled([...times(101, ask), askOtherwise()]);
     await turn();
-    // What keeps one kind waiting is nothing to the other, which is begun at once.
+    // A full queue of one kind does not delay the other.
     expect(begun).toHaveLength(2);
     await endAll();
     expect(await first).toBeTruthy();

@@ -9,7 +9,7 @@ import {
   type StockEffect,
 } from './order-state';
 
-/** The contract's arrows, written down once more so that the table in the source has something to be held against. */
+/** The contract's transitions, repeated to check the table in the source. */
 const ARROWS: { from: OrderStatus; to: OrderStatus; roles: string[]; stock: StockEffect }[] = [
   { from: 'pending', to: 'confirmed', roles: ['user', 'admin'], stock: 'commit' },
   { from: 'pending', to: 'cancelled', roles: ['user', 'admin'], stock: 'cancel' },

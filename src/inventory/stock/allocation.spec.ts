@@ -64,7 +64,7 @@ describe('allocate', () => {
     it('serves all demands if and only if some way to serve them exists', () => {
       const feasible = cases.map((one) => canBeServed(addedUp(one.demands), available(one.supplies)));
       expect(cases.map((one) => allocate(one.demands, one.supplies).shortages.length === 0)).toEqual(feasible);
-      // Neither outcome may be so rare that the comparison says nothing.
+      // Both outcomes must be frequent, or the comparison proves little.
       expect(feasible.filter(Boolean).length).toBeGreaterThan(1000);
       expect(feasible.filter((is) => !is).length).toBeGreaterThan(1000);
     });
@@ -130,7 +130,7 @@ interface Case {
   supplies: readonly Supply[];
 }
 
-/** Small cases of a linear congruential generator: the same ones in every run. */
+/** Small cases from a linear congruential generator, the same in every run. */
 function randomCases(count: number, seed: number): Case[] {
   let state = seed;
   const below = (bound: number): number => {
@@ -195,7 +195,7 @@ function addedUp(demands: readonly Demand[]): Demand[] {
   ).filter(({ quantity }) => quantity > 0);
 }
 
-/** How many pieces of a line each warehouse gives, by the rule of the contract. */
+/** How many pieces of a line each warehouse gives, by the contract's rule. */
 function preferred(left: number[], quantity: number): number[] {
   const whole = left.findIndex((has) => has >= quantity);
   let missing = quantity;

@@ -10,7 +10,7 @@ const PEN = { ...MUG, id: 'pen', sku: 'PEN', name: 'Pen', price: '0.10' };
 const HAT = { ...MUG, id: 'hat', sku: 'HAT', name: 'Hat', currency: 'USD' };
 const OLD = { ...MUG, id: 'old', sku: 'OLD', name: 'Old mug', isActive: false };
 
-/** In the order of preference: `near` before `far`, and `shut` serves nobody. */
+/** In the order of preference: `near` before `far`; `shut` is inactive. */
 const CATALOGUE: Catalogue = {
   products: new Map([MUG, PEN, HAT, OLD].map((product) => [product.id, product])),
   warehouses: new Map(['shut', 'near', 'far'].map((id) => [id, { id, isActive: id !== 'shut' }])),
@@ -24,7 +24,7 @@ const wants = (quantity: number, productId = 'mug', warehouseId?: string): Line 
 });
 const stockOf = (...levels: StockLevel[]): AvailableStock => new AvailableStock(CATALOGUE, levels);
 
-/** Lets the stock see what a request has got. */
+/** Applies the moves of a request to the stock. */
 function take(stock: AvailableStock, lines: Line[]): void {
   for (const item of stock.quote(lines).items) {
     const move = { kind: 'reserve', available: -item.quantity, reserved: item.quantity } as const;

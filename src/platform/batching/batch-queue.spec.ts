@@ -217,7 +217,7 @@ describe('A batch that fails as a whole', () => {
     await calm();
     manual.batches[1]!.finish();
     await calm();
-    // Another reason does not make the parts of a part wait again.
+    // A different failure does not make the halves of a half wait for locks again.
     manual.batches[2]!.fail(new Error('poison'));
     await calm();
     manual.batches[3]!.fail(overloaded);

@@ -5,7 +5,7 @@ import { type Connection, Connections } from './connections';
 
 const aClient = { dropOldPlans: () => undefined };
 
-/** One who asks the pool, and whom the test answers. */
+/** A request to the pool, which the test answers. */
 interface Asked {
   readonly gets: () => void;
   readonly fails: (error: Error) => void;
@@ -24,7 +24,7 @@ describe('Connections', () => {
     connections = new Connections({ createQueryRunner } as unknown as DataSource);
   });
 
-  // Each has a timer, which must not outlive the test.
+  // Each connection has a timer, which must not outlive the test.
   afterEach(async () => {
     asked.forEach(({ fails }) => fails(new Error('The test is over')));
     await Promise.all(taken.map((connection) => connection.release()));
@@ -40,7 +40,7 @@ describe('Connections', () => {
     };
   }
 
-  /** So many who wait, and what becomes of each: `waits`, `has one` or its error. */
+  /** Starts so many waiting requests; returns the state of each: `waits`, `has one` or its error. */
   function wait(count: number, deadline = soon()): () => Promise<unknown[]> {
     const outcomes: unknown[] = Array<string>(count).fill('waits');
     outcomes.forEach((_, index) => {

@@ -1,6 +1,6 @@
 import { prepared } from './prepared';
 
-/** What the driver is given, which TypeORM takes for a text. */
+/** What the driver gets; TypeORM treats it as text. */
 const named = (text: string) => prepared(text) as unknown as { name: string; text: string };
 
 describe('A prepared statement', () => {

@@ -1,6 +1,6 @@
 import { together } from './together';
 
-/** A promise that the test ends. */
+/** A promise that the test settles. */
 function pending<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
   let resolve!: (value: T) => void;
   let reject!: (error: Error) => void;

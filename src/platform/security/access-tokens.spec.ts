@@ -85,7 +85,7 @@ describe('The issuer and the audience of a token', () => {
   it.each([{ iss: 'other' }, { iss: '' }, { iss: ['holdfast'] }, { aud: 'other' }, { aud: '' }, { aud: ['other'] }])(
     'may not be of others: %j',
     (claims) => {
-      // Not by the library's own options, which refuse to sign some of these.
+      // Not with the library's options, which refuse to sign some of these.
       const authorization = `Bearer ${sign(JSON.stringify({ sub: id, role: 'user', exp: 4_102_444_800, ...claims }), SECRET)}`;
       expect(tokens.userOf(authorization)).toBeUndefined();
     },

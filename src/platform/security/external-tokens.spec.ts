@@ -39,7 +39,7 @@ afterEach(async () => {
   await provider.stop();
 });
 
-/** Puts the clocks forward, both that of the day and that of the process. */
+/** Advances both clocks: Date and performance. */
 function letPass(ms: number): void {
   passed += ms;
   jest.spyOn(Date, 'now').mockImplementation(() => dayClock() + passed);
@@ -134,7 +134,7 @@ describe('Who calls', () => {
     const next = await aKey('next');
     const nextToken = await externalToken(next, { sub });
     provider.publish(key, next);
-    // They have just been fetched: a key that was not among them is nobody's.
+    // The keys have just been fetched, so a key that is not among them is invalid.
     expect(await tokens.authenticate(nextToken)).toEqual({ actor: undefined });
     letPass(31_000);
     expect(await tokens.authenticate(token)).toEqual({ actor: user });
@@ -191,7 +191,7 @@ describe('The keys of an external issuer', () => {
     await checked(token);
     provider.publish(await aKey('next'));
     letPass(11 * MINUTE_MS);
-    // The first is not kept waiting; what it has begun decides about the next.
+    // The first request does not wait; the fetch that it starts decides about the next one.
     expect(await checked(token)).toEqual(user);
     await until(async () => (await checked(token)) === undefined, 'the new keys have arrived');
     expect(provider.asked).toBe(2);

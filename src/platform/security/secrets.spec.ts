@@ -19,7 +19,7 @@ describe('The secret', () => {
   const load = async (settings: Record<string, string> = {}): Promise<string> =>
     (await loadSecrets(loadConfig({ NODE_ENV: 'test', DATA_DIR: dataDir, ...settings }))).jwtSecret;
 
-  /** What a start leaves behind that was ended in the middle, under the names that a start might use. */
+  /** The files that an interrupted start leaves behind, under the names that a start might use. */
   async function leaveDrafts(): Promise<string[]> {
     const drafts = [String(process.pid), 'abc'].map((ending) => `${file}.${ending}`);
     await load();
