@@ -13,7 +13,7 @@ interface ReservationState {
   order_id?: string | null;
 }
 
-/** Whose it is, for how much, and of which products: so that who is told of it need not ask back. */
+/** The user, the amount and the products: readers of events need no further request. */
 export interface Purchase {
   user_id: string;
   total_amount: string;

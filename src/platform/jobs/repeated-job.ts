@@ -7,8 +7,8 @@ const LONGEST_PAUSE_MS = 5_000;
 type Work = (stopping: AbortSignal) => Promise<boolean>;
 
 /**
- * Work that a process does again and again, one run at a time, with a pause in between. A run that fails is tried again after
- * longer and longer pauses; while it goes on failing, the log has that once. Keeps no process alive.
+ * Work that a process repeats, one run at a time, with a pause in between. After failures the pauses grow, and only the
+ * first of several failures in a row is logged. Does not keep the process alive.
  */
 export class RepeatedJob {
   private readonly stopping = new AbortController();
