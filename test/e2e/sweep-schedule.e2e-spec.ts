@@ -89,14 +89,14 @@ describe('The sweep runs when a hold ends', () => {
   it('ten times a second at most, however many end one after the other', async () => {
     const { id: product } = await aProduct(test, { initial_stock: 100 });
     const held: Reservation[] = await Promise.all(
-      Array.from({ length: 60 }, () => aReservation(user, product, { ttl_seconds: 3600 })),
+      Array.from({ length: 100 }, () => aReservation(user, product, { ttl_seconds: 3600 })),
     );
     const runs = async (): Promise<number> => {
       const { text } = await test.anonymous.get('/metrics');
       return Number(/^holdfast_sweep_expired_reservations_count (\d+)$/m.exec(text)![1]);
     };
     const before = await runs();
-    // One every 20 ms, for 1.2 seconds.
+    // One every 20 ms, for two seconds.
     await test.database.query(
       `UPDATE reservations SET expires_at = clock_timestamp() + number * interval '20 milliseconds'
        FROM unnest($1::uuid[]) WITH ORDINALITY AS held (id, number) WHERE reservations.id = held.id`,
