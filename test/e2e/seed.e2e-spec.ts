@@ -1,6 +1,6 @@
-import { rowCounts } from '../support/database';
+import { rowCounts, type TestDatabase } from '../support/database';
 import { bring, dataOf, expectReconciled, letTimePass, stockOf } from '../support/factories';
-import { END, SeedProgram, wrongMovements } from '../support/seeds';
+import { createSeededDatabase, END, wrongMovements } from '../support/seeds';
 import { startTestApp, type TestApp } from '../support/test-app';
 
 const STATUSES = ['pending', 'confirmed', 'processing', 'shipped', 'delivered', 'cancelled'];
@@ -17,13 +17,16 @@ const WAYS: Record<string, string[]> = {
 jest.setTimeout(120_000);
 
 describe('A seeded database', () => {
+  let database: TestDatabase;
   let test: TestApp;
   beforeAll(async () => {
-    const program = await SeedProgram.compile();
-    test = await startTestApp();
-    await program.run(test.database);
+    database = await createSeededDatabase();
+    test = await startTestApp({}, database);
   });
-  afterAll(() => test.close());
+  afterAll(async () => {
+    await test.close();
+    await database.drop();
+  });
   beforeEach(() => expectReconciled(test));
   afterEach(() => expectReconciled(test));
 

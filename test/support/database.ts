@@ -19,9 +19,13 @@ export function databaseUrl(name: string): string {
   return url.toString();
 }
 
-/** Makes a database: a copy of the migrated template, or an empty one. */
-export async function createDatabase({ template = TEMPLATE }: { template?: string } = {}): Promise<TestDatabase> {
-  const name = `test_${randomBytes(6).toString('hex')}`;
+/** Makes a database: a copy of the migrated template or of another. */
+export async function createDatabase({
+  template = TEMPLATE,
+  name = `test_${randomBytes(6).toString('hex')}`,
+} = {}): Promise<TestDatabase> {
+  // One that bears a name may be left from an earlier run.
+  await onServer(`DROP DATABASE IF EXISTS ${name}`);
   await onServer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
   const pool = new Pool({ connectionString: databaseUrl(name), max: 20 });
   // Its connections may still be closing when the database is dropped under them.

@@ -1,11 +1,14 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { migrate } from '../../src/platform/database/migrate';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded-postgres/embedded-postgres';
 import { databaseUrl, SERVER_VARIABLE, TEMPLATE } from './database';
-import { BUILD_VARIABLE, BUILDS } from './program';
+import { RUN_VARIABLE } from './once';
+
+/** Under node_modules, so that programs that are built there find their packages. */
+const CACHE = resolve(__dirname, '..', '..', 'node_modules', '.cache');
 
 /** What the teardown has to put away. */
 export interface TestServer {
@@ -19,8 +22,9 @@ export interface TestServer {
  */
 export default async function globalSetup(): Promise<void> {
   const server: TestServer = {};
-  await mkdir(BUILDS, { recursive: true });
-  process.env[BUILD_VARIABLE] = join(BUILDS, `holdfast-${process.pid}`);
+  const folder = join(CACHE, `holdfast-${process.pid}`);
+  process.env[RUN_VARIABLE] = folder;
+  await mkdir(folder, { recursive: true });
   let url = process.env['TEST_DATABASE_URL'];
   if (!url) {
     server.dataDir = await mkdtemp(join(tmpdir(), 'holdfast-test-'));

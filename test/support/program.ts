@@ -1,36 +1,20 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { until } from './race';
-
-/** Names the folder of what is built for one run of the tests; its end removes it. */
-export const BUILD_VARIABLE = 'HOLDFAST_TEST_BUILD';
+import { once } from './once';
 
 const ROOT = resolve(__dirname, '..', '..');
-/** Under node_modules, so that what is built there finds its packages. */
-export const BUILDS = join(ROOT, 'node_modules', '.cache');
 
 /** The compiled programs of this working tree, to be run as processes. */
 export class Build {
   private constructor(private readonly folder: string) {}
 
-  /** Compiled once for a run of the tests, by whichever file needs it first; the others wait for that. */
   static async make(): Promise<Build> {
-    const folder = process.env[BUILD_VARIABLE]!;
-    const done = join(folder, 'done');
-    const isFirst = await mkdir(folder).then(
-      () => true,
-      () => false,
-    );
-    if (isFirst) {
-      const compiler = require.resolve('typescript/bin/tsc');
-      const project = join(ROOT, 'tsconfig.build.json');
-      await promisify(execFile)(process.execPath, [compiler, '-p', project, '--noCheck', '--outDir', folder]);
-      await writeFile(done, '');
-    }
-    await until(async () => existsSync(done), 'it is compiled', 60);
+    const compiler = require.resolve('typescript/bin/tsc');
+    const project = join(ROOT, 'tsconfig.build.json');
+    const folder = await once('build', async (outDir) => {
+      await promisify(execFile)(process.execPath, [compiler, '-p', project, '--noCheck', '--outDir', outDir]);
+    });
     return new Build(folder);
   }
 

@@ -1,9 +1,24 @@
-import { type TestDatabase } from './database';
+import { createDatabase, type TestDatabase } from './database';
+import { once } from './once';
 import { Build, type Running } from './program';
 
 export const END = '2026-11-01';
 /** A past that is large enough for all there is, at a fixed end so that it is always the same. */
 export const ARGUMENTS = ['--orders', '2000', '--months', '3', '--end', END];
+
+const SEEDED = 'holdfast_seeded';
+
+/** A copy of a database that was seeded with ARGUMENTS, which is done once for a run of the tests. */
+export async function createSeededDatabase(): Promise<TestDatabase> {
+  await once('seeded', async () => {
+    const database = await createDatabase({ name: SEEDED });
+    const program = await SeedProgram.compile();
+    await program.run(database);
+    // Of a database that somebody is connected to there are no copies.
+    await database.pool.end();
+  });
+  return createDatabase({ template: SEEDED });
+}
 
 /** The seed as a process. */
 export class SeedProgram {
