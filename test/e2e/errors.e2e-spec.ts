@@ -177,7 +177,7 @@ describe('Validation', () => {
     expect(fieldsOf(await admin.post(`/api/reservations/${randomUUID()}/cancel`, [1]))).toEqual(['body']);
   });
 
-  it('refuses a parameter that is given twice, in every list, but the one that takes several', async () => {
+  it('refuses a parameter that is given twice, in every list, but those that take several', async () => {
     const { paths } = (await test.anonymous.get('/openapi.json')).body as { paths: Record<string, { get?: Taker }> };
     const parameters = Object.entries(paths).flatMap(([path, { get }]) =>
       (get?.parameters ?? []).filter((one) => one.in === 'query').map(({ name }) => ({ path, name })),
@@ -185,10 +185,11 @@ describe('Validation', () => {
     expect(parameters.length).toBeGreaterThan(25);
     for (const { path, name } of parameters) {
       const reply = await test.admin.get(`${path.replace('{id}', randomUUID())}?${name}=1&${name}=1`);
-      const message =
-        path === '/api/orders' && name === 'status'
-          ? expect.stringMatching(/^status must be one or several, comma-separated, of pending/)
-          : `${name} must be given once`;
+      const message = ['/api/orders status', '/api/events types', '/api/events/stream types'].includes(
+        `${path} ${name}`,
+      )
+        ? expect.stringMatching(`^${name} must be one or several, comma-separated, of `)
+        : `${name} must be given once`;
       expect([path, reply.body.errors]).toEqual([path, [{ field: name, message }]]);
     }
   });

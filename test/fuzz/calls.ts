@@ -123,7 +123,7 @@ function parameterOf(
   const value =
     kind !== undefined
       ? fc.nat(8).map((pick) => new Known(kind, pick))
-      : name === 'cursor'
+      : name === 'cursor' || name === 'after'
         ? fc.nat(8).map((pick) => new Known(`cursor ${path}`, pick))
         : validValue(document, name, example === undefined ? schema : { ...schema, example });
   const entry = value.map((one): [string, Value] => [name, one]);

@@ -220,6 +220,9 @@ function rememberThings({ path, makes }: Operation, { data, page }: Envelope): v
   if (thing && data?.id && data.available_stock !== 0) {
     service.client.remember(thing.toLowerCase(), data.id);
   }
+  if (path === '/api/events') {
+    (data as unknown as { id: string }[]).forEach(({ id }) => service.client.remember('event', id));
+  }
   if (page?.next_cursor) {
     service.client.remember(`cursor ${path}`, page.next_cursor);
   }

@@ -120,5 +120,5 @@ export const SPELLINGS: Spelling[] = [
   (path) => path.replace(/[a-z]/g, (letter) => percentEncoded(letter).toUpperCase()),
   (path) => path.replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, (id) => id.toUpperCase()),
   (path) => `http://x${path}`,
-  (path) => `HTTPS://user@elsewhere:8080${path}/`,
+  (path) => `HTTPS://user@elsewhere:8080${path.replace(/\/$/, '')}/`,
 ];
