@@ -37,6 +37,9 @@ export class Walk {
     for (const path of ['/', '/health/live', '/health/ready', '/metrics', '/problems/not-found']) {
       await this.ok(anonymous, 'get', path);
     }
+    await this.test.tick();
+    const [event] = await this.ok(admin, 'get', '/api/events');
+    await this.ok(admin, 'get', `/api/events/${event.id}`);
     for (const path of ['/api/audit-logs', '/api/admin/metrics', '/api/admin/reconciliation']) {
       await this.ok(admin, 'get', path);
     }
