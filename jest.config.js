@@ -33,6 +33,7 @@ module.exports = {
   transformIgnorePatterns: [`^${escaped(__dirname)}/node_modules/(?!(${esModules.join('|')})/)`],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  maxWorkers: 2,
+  // One more than the cores of the smallest machine: many tests wait, for a lock that is not given or a server that starts.
+  maxWorkers: 3,
   testTimeout: 30_000,
 };
