@@ -10,7 +10,7 @@ const ARROWS: Record<string, string[]> = {
   auth: ['platform', 'audit'],
   inventory: ['platform', 'audit'],
   orders: ['platform', 'audit', 'inventory'],
-  events: ['platform', 'audit'],
+  events: ['platform', 'audit', 'inventory'],
   admin: ['platform', 'orders'],
   seed: ['platform', 'audit', 'inventory'],
 };
@@ -24,6 +24,7 @@ const PUBLIC_FILES = [
   'inventory/commands/snapshot',
   'inventory/commands/stock-commands',
   'inventory/inventory.module',
+  'inventory/products/products.query',
   'inventory/reservations/reservation.changes',
   'inventory/reservations/reservation.entity',
   'inventory/reservations/reservations.dto',

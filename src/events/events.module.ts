@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { StockAlerts } from './alerts/stock-alerts';
 import { EventJobs } from './event-jobs';
 import { EventConsumers } from './feed/event-consumers';
 import { EventFeed } from './feed/event-feed';
@@ -8,6 +9,6 @@ import { EventsController } from './feed/events.controller';
 
 @Module({
   controllers: [EventsController],
-  providers: [EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention],
+  providers: [EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention, StockAlerts],
 })
 export class EventsModule {}

@@ -62,5 +62,11 @@ export const WRITE_CATALOGUE = [
 /** Activates the products, and updates the planner's statistics. */
 export const COMPLETE = [
   sql`UPDATE products SET is_active = true WHERE id IN (SELECT id FROM seed_products)`,
+  /** What is low on stock or out of it has been so for long: nobody is told. */
+  sql`
+    INSERT INTO product_alerts (product_id, state)
+    SELECT id, CASE sum(available) WHEN 0 THEN 'out' ELSE 'low' END
+    FROM products JOIN stock_levels ON product_id = id
+    WHERE id IN (SELECT id FROM seed_products) GROUP BY id HAVING sum(available) <= low_stock_threshold`,
   sql`ANALYZE`,
 ];

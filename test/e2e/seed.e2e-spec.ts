@@ -104,6 +104,14 @@ describe('A seeded database', () => {
     expect(row!.latest).toBeLessThanOrEqual(3600);
   });
 
+  it('tells nobody of stock that has been low for long', async () => {
+    const low = await test.database.query(`
+      SELECT id AS product_id, CASE available WHEN 0 THEN 'out' ELSE 'low' END AS state
+      FROM products JOIN stock_levels ON product_id = id WHERE available <= low_stock_threshold ORDER BY id`);
+    expect(low).not.toEqual([]);
+    expect(await test.database.query('SELECT * FROM product_alerts ORDER BY product_id')).toEqual(low);
+  });
+
   it('has one customer with about a twentieth of all orders, and many with one', async () => {
     const customers = await test.database.query<{ orders: number }>(
       'SELECT count(*)::int AS orders FROM orders GROUP BY user_id ORDER BY orders DESC',

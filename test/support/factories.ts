@@ -50,6 +50,20 @@ export async function stockUp(
   );
 }
 
+/** A product of which six pieces are few, after so many of its ten have come or gone, and been looked at each time. */
+export async function aWatchedProduct(
+  test: TestApp,
+  ...deltas: number[]
+): Promise<{ id: string; available: number; low_stock_threshold: number }> {
+  const low_stock_threshold = 6;
+  const { id } = await aProduct(test, { low_stock_threshold });
+  for (const delta of deltas) {
+    await stockUp(test, id, delta);
+    await test.judgeStock();
+  }
+  return { id, low_stock_threshold, available: (await stockOf(test, id)).available };
+}
+
 export interface Reservation {
   id: string;
   user_id: string;

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from '../../src/app.setup';
+import { StockAlerts } from '../../src/events/alerts/stock-alerts';
 import { EventTicks } from '../../src/events/feed/event-ticks';
 import { ReservationSweep } from '../../src/inventory/reservations/reservation-sweep';
 import { loadConfig } from '../../src/platform/config/app-config';
@@ -28,6 +29,8 @@ export interface TestApp {
   sweep(): Promise<number>;
   /** Puts all that has been committed into the feed of events. */
   tick(): Promise<boolean>;
+  /** The same, and judges the stock of the products that something has happened to. */
+  judgeStock(): Promise<void>;
   /** Stops the application and drops its database. */
   close(): Promise<void>;
 }
@@ -61,6 +64,13 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
     admin: as('admin'),
     aUser: (role = 'user') => as(role),
     tick: () => app.get(EventTicks, { strict: false }).tick(),
+    judgeStock: async () => {
+      await app.get(EventTicks, { strict: false }).tick();
+      let hasMore: boolean;
+      do {
+        hasMore = await app.get(StockAlerts, { strict: false }).judge();
+      } while (hasMore);
+    },
     sweep: () => app.get(ReservationSweep, { strict: false }).sweep(),
     close: async () => {
       await app.close();
