@@ -5,5 +5,6 @@ module.exports = {
   testRegex: '\\.fault-spec\\.ts$',
   globalSetup: undefined,
   globalTeardown: undefined,
+  maxWorkers: 2,
   testTimeout: 120_000,
 };
