@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventRetention } from '../../src/events/feed/event-retention';
+import { rowsOfTick } from '../../src/events/feed/tick.query';
 import { AUDIT_ACTIONS } from '../../src/audit/audit-action';
 import type { Api, Reply } from '../support/api';
 import { aProduct, aReservation, anOrder, dataOf } from '../support/factories';
@@ -116,6 +117,23 @@ describe('The feed of events', () => {
     await test.tick();
     expect(await value('feed_lag')).toBe(0);
     expect(await value('tick_age')).toBeLessThan(60);
+  });
+
+  it('is read by the index of transactions alone, however many events the day has had', async () => {
+    await test.database.query(`
+      INSERT INTO audit_logs (id, actor, action, object_type, object_id, request_id)
+      SELECT gen_random_uuid(), 'system:test', 'product.updated', 'product', gen_random_uuid(), gen_random_uuid()
+      FROM generate_series(1, 20000)`);
+    await test.tick();
+    await test.database.query('ANALYZE audit_logs, event_ticks');
+    await aProduct(test);
+    await test.tick();
+    const rows = await test.database.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(`
+      EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
+      SELECT row.id FROM event_ticks AS tick CROSS JOIN LATERAL (${rowsOfTick('tick')}) AS row
+      WHERE (tick.era, tick.id) = (SELECT era, tick FROM event_head)`);
+    const [{ Plan: plan }] = rows[0]!['QUERY PLAN'];
+    expect([plan['Actual Rows'], plan['Shared Hit Blocks']! + plan['Shared Read Blocks']! < 50]).toEqual([1, true]);
   });
 
   it('can be narrowed to types and to an object, and goes on past what does not match', async () => {

@@ -34,7 +34,7 @@ export class EventTick {
   @Column({ type: 'bigint', array: true })
   lateXids!: string[];
 
-  /** When its rows were written: at this time or later, and before the other. Says which months to look into. */
+  /** Its rows were written at this time or later, and before the other: not in another era. */
   @Column({ type: 'timestamptz', precision: 3 })
   rowsFrom!: Date;
 

@@ -47,26 +47,28 @@ export async function findEnds(manager: EntityManager): Promise<FeedEnds> {
   return ends!;
 }
 
-/** How many ticks are looked through for such that have events of some types, and how many of these are given. */
-const MOST_SCANNED = 20_000;
-const MOST_GIVEN = 200;
+/** How many ticks one statement returns at most, and how many it searches for those with events of some types. */
+const MOST_TICKS = 200;
+const MOST_SEARCHED = 20_000;
 
-/** The last one that was looked at is always given, whatever it has: so far everything is known. */
+/** Also returns the last tick that it searched, whatever that has, because the next search starts after it. */
 const TICKS = `
   WITH scanned AS MATERIALIZED (
-    SELECT era, id, counts FROM event_ticks WHERE (era, id) > ($1, $2) ORDER BY era, id LIMIT ${MOST_SCANNED}
+    SELECT era, id, counts FROM event_ticks WHERE (era, id) > ($1, $2) ORDER BY era, id LIMIT $4
   )
   SELECT era, id, counts FROM scanned
   WHERE $3::text[] IS NULL OR counts ?| $3 OR (era, id) = (SELECT era, id FROM scanned ORDER BY era DESC, id DESC LIMIT 1)
-  ORDER BY era, id LIMIT ${MOST_GIVEN}`;
+  ORDER BY era, id LIMIT ${MOST_TICKS}`;
 
-/** The next ticks after one that have events of these types, and the last of those that were looked through. */
+/** The next ticks after one that have events of these types, and the last of those that were searched. */
 export function findTicks(
   manager: EntityManager,
   { era, tick }: EventPosition,
   types: readonly string[] | undefined,
 ): Promise<TickCounts[]> {
-  return manager.query<TickCounts[]>(prepared(TICKS), [era, tick, types ?? null]);
+  return manager.query<TickCounts[]>(prepared(TICKS), [
+    ...[era, tick, types ?? null, types ? MOST_SEARCHED : MOST_TICKS],
+  ]);
 }
 
 const EVENT = `
