@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { TransactionRunner } from '../../platform/database/transaction-runner';
 import { CursorExpired } from '../../platform/errors/cursor-errors';
-import { cursorOf, type EventPosition } from './event-position';
+import { cursorOf, type EventPosition, isBefore } from './event-position';
 import {
   type EventFilters,
   type EventRow,
@@ -68,10 +68,6 @@ interface EventReading {
 
 /** As `EventFeed.read`, on a connection or in a transaction of the caller. */
 export async function readEvents(manager: EntityManager, { after, filters, limit }: EventReading): Promise<EventPage> {
-  const ends = await findEnds(manager);
-  if (isBefore(after, beginningOf(ends))) {
-    throw new CursorExpired(cursorOf(beginningOf(ends)));
-  }
   const startedAt = performance.now();
   const events: EventRow[] = [];
   let next = after;
@@ -85,6 +81,11 @@ export async function readEvents(manager: EntityManager, { after, filters, limit
     events.push(...found);
     next = found.length === wanted ? positionOfEvent(found.at(-1)!) : { era: to.era, tick: to.id };
   } while (events.length < limit && performance.now() < startedAt + LONGEST_READ_MS);
+  // Last, because what comes next may be let go of at any time.
+  const beginning = beginningOf(await findEnds(manager));
+  if (isBefore(after, beginning)) {
+    throw new CursorExpired(cursorOf(beginning));
+  }
   return { events, next };
 }
 
@@ -111,9 +112,4 @@ function tickOf({ era, tick }: EventPosition): { era: number; id: string } {
 export function beginningOf({ oldest: { era, tick } }: FeedEnds): EventPosition {
   // The first tick of an era has no events.
   return { era, tick: tick === '0' ? tick : String(BigInt(tick) - 1n) };
-}
-
-/** Whether something between two positions may be missed by who goes on from the second. */
-function isBefore(one: EventPosition, other: EventPosition): boolean {
-  return one.era < other.era || (one.era === other.era && BigInt(one.tick) < BigInt(other.tick));
 }

@@ -26,3 +26,16 @@ export function positionOf(cursor: string): EventPosition {
   }
   return position;
 }
+
+/** Whether one place comes before another. */
+export function isBefore(one: EventPosition, other: EventPosition): boolean {
+  if (one.era !== other.era || one.tick !== other.tick) {
+    return one.era < other.era || (one.era === other.era && BigInt(one.tick) < BigInt(other.tick));
+  }
+  // After an event of a tick, or after all of them.
+  if (!one.event || !other.event) {
+    return one.event !== undefined;
+  }
+  const [at, otherAt] = [one.event.at.getTime(), other.event.at.getTime()];
+  return at < otherAt || (at === otherAt && one.event.id < other.event.id);
+}
