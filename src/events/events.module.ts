@@ -6,9 +6,16 @@ import { EventFeed } from './feed/event-feed';
 import { EventRetention } from './feed/event-retention';
 import { EventTicks } from './feed/event-ticks';
 import { EventsController } from './feed/events.controller';
+import { EventStreams } from './stream/event-streams';
+import { EventTail } from './stream/event-tail';
+import { StreamController } from './stream/stream.controller';
 
 @Module({
-  controllers: [EventsController],
-  providers: [EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention, StockAlerts],
+  controllers: [EventsController, StreamController],
+  providers: [
+    ...[EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention],
+    ...[EventTail, EventStreams],
+    ...[StockAlerts],
+  ],
 })
 export class EventsModule {}

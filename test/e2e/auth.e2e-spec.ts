@@ -273,6 +273,7 @@ describe('Access', () => {
       'GET /api/admin/metrics',
       'GET /api/admin/reconciliation',
       'GET /api/audit-logs',
+      ...['GET /api/events', 'GET /api/events/stream', 'GET /api/events/{id}'],
       'GET /api/products/{id}/stock-movements',
       'PATCH /api/products/{id}',
       'PATCH /api/warehouses/{id}',

@@ -125,6 +125,7 @@ describe('The OpenAPI document', () => {
       'GET /api/audit-logs',
       'GET /api/auth/me',
       'GET /api/events',
+      'GET /api/events/stream',
       'GET /api/events/{id}',
       'GET /api/orders',
       'GET /api/orders/{id}',

@@ -291,18 +291,4 @@ describe('Old events', () => {
     expect(await eventsAfter('beginning')).toEqual(await eventsAfter(oldest_cursor));
     expect(dataOf(await admin.get(`/api/audit-logs?object_type=product&limit=2`))).toHaveLength(2);
   });
-
-  it('cannot be gone on from in the middle of a tick that is gone', async () => {
-    const begin = await now();
-    await aProduct(test);
-    await aProduct(test);
-    await test.tick();
-    const [first, second] = dataOf(await ask({ after: begin }));
-    await aProduct(test);
-    await test.tick();
-    expect((await eventsAfter(first.cursor))[0]!.id).toBe(second.id);
-    await letDaysPass(31);
-    const reply = await ask({ after: first.cursor });
-    expect([reply.status, reply.body.code]).toEqual([410, 'cursor_expired']);
-  });
 });

@@ -68,7 +68,16 @@ export class Client {
           const received = Object.fromEntries(
             Object.entries(response.headers).map(([name, value]) => [name, [value].flat().join(', ')]),
           );
-          text(response).then((all) => resolve({ status: response.statusCode!, headers: received, text: all }), reject);
+          const answer = (all: string): void => resolve({ status: response.statusCode!, headers: received, text: all });
+          if (method !== 'HEAD' && received['content-type']?.startsWith('text/event-stream')) {
+            // It has no end: its beginning has to do.
+            response.once('data', (chunk: Buffer) => {
+              answer(chunk.toString());
+              sending.destroy();
+            });
+          } else {
+            text(response).then(answer, reject);
+          }
         },
       );
       sending.on('timeout', () => sending.destroy(new Error(`no answer within ${LONGEST_ANSWER_MS} ms`)));

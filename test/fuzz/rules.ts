@@ -15,9 +15,10 @@ const MORE_MEMBERS: Partial<Record<ProblemCode, string[]>> = {
   invalid_transition: ['from', 'to', 'allowed'],
   duplicate: ['field'],
   version_mismatch: ['current_version'],
+  cursor_expired: ['oldest_cursor'],
 };
 /** The parameters that may be given again and again. */
-const REPEATABLE = ['GET /api/orders status'];
+const REPEATABLE = ['GET /api/orders status', 'GET /api/events types', 'GET /api/events/stream types'];
 const MONEY = /^\d+\.\d\d$/;
 const MONEY_NAMES = ['price', 'unit_price', 'line_total', 'total_amount', 'amount'];
 

@@ -1,4 +1,5 @@
 import { Api } from './api';
+import { EventReader } from './event-stream';
 import { dataOf } from './factories';
 import { type TestApp, unique } from './test-app';
 
@@ -41,6 +42,8 @@ export class Walk {
     await this.test.tick();
     const [event] = await this.ok(admin, 'get', `/api/events?after=${start}`);
     await this.ok(admin, 'get', `/api/events/${event.id}`);
+    (await EventReader.open(this.test)).close();
+    this.done.add('get /api/events/stream');
     for (const path of ['/api/audit-logs', '/api/admin/metrics', '/api/admin/reconciliation']) {
       await this.ok(admin, 'get', path);
     }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ProblemBody } from '../errors/problem';
 import { log } from '../logging/logger';
 import type { Metrics } from '../metrics/metrics';
@@ -13,15 +13,20 @@ const OTHER_METHOD = 'other';
 /** One log line and one measurement for each request that is answered. */
 export function observeRequests(server: FastifyInstance, metrics: Metrics): void {
   server.decorateReply('problemCode');
-  server.addHook('onResponse', (request, reply, done) => {
-    const { url: route = UNMATCHED, config } = request.routeOptions;
-    const { statusCode: status, problemCode: code, elapsedTime: ms } = reply;
-    const isKnown = route === UNMATCHED ? USUAL_METHODS.has(request.method) : config.isForOtherMethods !== true;
-    const method = isKnown ? request.method : OTHER_METHOD;
-    metrics.httpRequestDuration.observe({ method, route, status, code: code ?? '' }, ms / 1000);
-    log.info({ ...logFields(request, status), route, status, code, ms: Math.round(ms * 10) / 10 }, 'request');
+  server.addHook('onResponse', (_request, reply, done) => {
+    observeAnswer(reply, metrics);
     done();
   });
+}
+
+/** For an answer that is not sent to its end, which Fastify does not report. */
+export function observeAnswer(reply: FastifyReply, metrics: Metrics): void {
+  const { request, statusCode: status, problemCode: code, elapsedTime: ms } = reply;
+  const { url: route = UNMATCHED, config } = request.routeOptions;
+  const isKnown = route === UNMATCHED ? USUAL_METHODS.has(request.method) : config.isForOtherMethods !== true;
+  const method = isKnown ? request.method : OTHER_METHOD;
+  metrics.httpRequestDuration.observe({ method, route, status, code: code ?? '' }, ms / 1000);
+  log.info({ ...logFields(request, status), route, status, code, ms: Math.round(ms * 10) / 10 }, 'request');
 }
 
 /** The same for bytes that never became a request. Their start is unknown, so their duration counts as zero. */

@@ -1,4 +1,5 @@
 import { isUUID } from 'class-validator';
+import { decode } from 'jsonwebtoken';
 import { ROLES, type UserActor } from './actor';
 
 /**
@@ -22,4 +23,10 @@ export function userIn(claims: { sub?: unknown; role?: unknown; exp?: unknown })
   }
   const known = ROLES.find((one) => one === role);
   return known && { kind: 'user', id: (sub as string).toLowerCase(), role: known };
+}
+
+/** For how long a token that has been verified is still valid. */
+export function millisecondsLeft(authorization: string | undefined): number {
+  const { exp } = (decode(bearerOf(authorization) ?? '') ?? {}) as { exp?: number };
+  return (exp ?? 0) * 1000 - Date.now();
 }
