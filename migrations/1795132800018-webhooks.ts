@@ -73,5 +73,8 @@ export class Webhooks1795132800018 implements MigrationInterface {
         ON webhook_deliveries (endpoint_id, object_id, event_era, event_tick, event_at, event_id) WHERE state = 'pending'`);
     await runner.query(`
       CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, id) WHERE state = 'dead'`);
+    await runner.query(`
+      CREATE INDEX webhook_deliveries_tests ON webhook_deliveries (endpoint_id)
+        WHERE state = 'pending' AND type = 'webhook.test'`);
   }
 }

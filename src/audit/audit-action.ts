@@ -33,6 +33,13 @@ export interface StockAlert {
   low_stock_threshold: number;
 }
 
+/** Why a receiver of events gets none any more: it has answered 410, or nothing has got through for days. */
+export interface EndpointTrouble {
+  url: string;
+  reason: 'gone' | 'failing';
+  failing_since: string;
+}
+
 /** A partition that was detached from the audit log: its table, and the last month in it. */
 export interface ArchivedMonth {
   table: string;
@@ -72,6 +79,13 @@ export interface AuditActions {
   'reservation.expired': { oldValue: ReservationState; newValue: ReservationState & Purchase };
   'order.created': { oldValue?: undefined; newValue: OrderState };
   'order.status_changed': { oldValue: { status: string }; newValue: OrderState & { reason: string | null } };
+  'webhook_endpoint.created': { oldValue?: undefined; newValue: object };
+  'webhook_endpoint.updated': { oldValue: object; newValue: object };
+  'webhook_endpoint.deleted': { oldValue: object; newValue: null };
+  /** By the service itself. */
+  'webhook_endpoint.disabled': { oldValue?: undefined; newValue: EndpointTrouble };
+  'webhook_endpoint.secret_rotated': { oldValue?: undefined; newValue: { previous_secret_until: string } };
+  'webhook.test': { oldValue?: undefined; newValue: { url: string } };
   'audit_log.archived': { oldValue?: undefined; newValue: ArchivedMonth };
 }
 
@@ -95,13 +109,25 @@ export const AUDIT_ACTIONS = [
   'reservation.expired',
   'order.created',
   'order.status_changed',
+  'webhook_endpoint.created',
+  'webhook_endpoint.updated',
+  'webhook_endpoint.deleted',
+  'webhook_endpoint.disabled',
+  'webhook_endpoint.secret_rotated',
+  'webhook.test',
   'audit_log.archived',
 ] as const satisfies readonly AuditAction[];
 
 const STOCK_ALERTS: readonly AuditAction[] = ['stock.low', 'stock.depleted', 'stock.replenished'];
 
-/** The part of an action before the dot; but what all levels of a product have together is the product's. */
+/**
+ * The part of an action before the dot; but what all levels of a product have together is the product's, and a webhook is
+ * tested at an endpoint.
+ */
 export function objectTypeOf(action: AuditAction): string {
+  if (action === 'webhook.test') {
+    return 'webhook_endpoint';
+  }
   return STOCK_ALERTS.includes(action) ? 'product' : action.slice(0, action.indexOf('.'));
 }
 

@@ -5,7 +5,10 @@ import { Optional } from '../platform/http/validators';
 import { AUDIT_ACTIONS, type AuditAction } from './audit-action';
 import type { AuditLog } from './audit-log.entity';
 
-export const OBJECT_TYPES = ['user', 'product', 'warehouse', 'stock', 'reservation', 'order', 'audit_log'] as const;
+export const OBJECT_TYPES = [
+  ...(['user', 'product', 'warehouse', 'stock', 'reservation', 'order'] as const),
+  ...(['webhook_endpoint', 'audit_log'] as const),
+] as const;
 
 export class AuditQuery extends DateRangeQuery {
   @ApiPropertyOptional({ description: '`user:<uuid>` or `system:<job>`.', example: 'system:reservation-expiry' })

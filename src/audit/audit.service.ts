@@ -23,8 +23,8 @@ export class AuditService {
     private readonly transactions: TransactionRunner,
   ) {}
 
-  /** Queues audit rows in the order given. One of them is the proof that `unit` has committed. */
-  record(unit: UnitOfWork, ...entries: AuditEntry[]): void {
+  /** Queues audit rows in the order given, and returns their ids. One of them is the proof that `unit` has committed. */
+  record(unit: UnitOfWork, ...entries: AuditEntry[]): string[] {
     const rows = entries.map((entry) => ({
       id: uuidv7(),
       ...(entry.cause ?? this.context.cause),
@@ -39,6 +39,7 @@ export class AuditService {
       unit.insert(AuditLog, rows);
       unit.proof ??= { sql: FIND_ROW, values: [first.requestId, first.id] };
     }
+    return rows.map(({ id }) => id);
   }
 
   /** Newest first. @throws InvalidCursor */

@@ -9,13 +9,26 @@ import { EventsController } from './feed/events.controller';
 import { EventStreams } from './stream/event-streams';
 import { EventTail } from './stream/event-tail';
 import { StreamController } from './stream/stream.controller';
+import { WebhookClient } from './webhooks/webhook-client';
+import { WebhookDeliverer } from './webhooks/webhook-deliverer';
+import { WebhookDeliveriesController } from './webhooks/webhook-deliveries.controller';
+import { WebhookDeliveriesService } from './webhooks/webhook-deliveries.service';
+import { WebhookEndpointsController } from './webhooks/webhook-endpoints.controller';
+import { WebhookEndpointsService } from './webhooks/webhook-endpoints.service';
+import { WebhookFanOut } from './webhooks/webhook-fan-out';
+import { WebhookOutcomes } from './webhooks/webhook-outcomes';
+import { WebhookSecretIssuer } from './webhooks/webhook-secret-issuer';
+import { WebhookSecrets } from './webhooks/webhook-secrets';
+import { WebhookSender } from './webhooks/webhook-sender';
 
 @Module({
-  controllers: [EventsController, StreamController],
+  controllers: [EventsController, StreamController, WebhookEndpointsController, WebhookDeliveriesController],
   providers: [
     ...[EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention],
     ...[EventTail, EventStreams],
     ...[StockAlerts],
+    ...[WebhookFanOut, WebhookDeliverer, WebhookSender, WebhookClient, WebhookOutcomes],
+    ...[WebhookEndpointsService, WebhookDeliveriesService, WebhookSecretIssuer, WebhookSecrets],
   ],
 })
 export class EventsModule {}

@@ -14,14 +14,9 @@ type Examples = {
 };
 
 const id = (number: number): string => `0199d1a2-7c3e-7b44-9f0e-3a5b1c2d4e${number}`;
-const [PRODUCT, WAREHOUSE, OTHER_WAREHOUSE, USER, RESERVATION, ORDER] = [10, 11, 12, 13, 14, 15].map(id) as [
-  string,
-  string,
-  string,
-  string,
-  string,
-  string,
-];
+const [PRODUCT, WAREHOUSE, OTHER_WAREHOUSE, USER, RESERVATION, ORDER, ENDPOINT] = [10, 11, 12, 13, 14, 15, 19].map(
+  id,
+) as [string, string, string, string, string, string, string];
 const EXPIRES_AT = '2026-01-31T12:10:00.000Z';
 const purchase = { user_id: USER, total_amount: '39.80', currency: 'EUR', product_ids: [PRODUCT] };
 const product = {
@@ -109,6 +104,10 @@ const EXAMPLES: Examples = {
     old: { status: 'pending' },
     new: { status: 'confirmed', version: 2, ...order, reason: null },
   },
+  'webhook.test': {
+    summary: 'An administrator tests an endpoint: sent to this one, whatever types it has.',
+    new: { url: 'https://shop.example/webhooks' },
+  },
 };
 
 /** The types of events that are sent, each with an example: the `webhooks` of the OpenAPI document. */
@@ -142,7 +141,7 @@ function exampleOf(type: PublishedType): EventResponse {
   const objectType = objectTypeOf(type);
   const ids: Record<string, string> = {
     ...{ product: PRODUCT, stock: PRODUCT, warehouse: WAREHOUSE },
-    ...{ reservation: RESERVATION, order: ORDER },
+    ...{ reservation: RESERVATION, order: ORDER, webhook_endpoint: ENDPOINT },
   };
   const { version } = now as { version?: number };
   return {

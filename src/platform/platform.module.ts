@@ -66,7 +66,7 @@ export class PlatformModule implements OnModuleInit {
         DatabaseProbe,
       ],
       exports: [
-        ...[AppConfig, AccessTokens, Metrics, RequestContext, TransactionRunner, LongReads],
+        ...[AppConfig, Secrets, AccessTokens, Metrics, RequestContext, TransactionRunner, LongReads],
         ...[CommandQueues, IdempotencyKeys, IdempotencyService],
       ],
     };

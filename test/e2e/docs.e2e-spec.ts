@@ -106,7 +106,7 @@ describe('The OpenAPI document', () => {
 
   it('describes every event that is sent, with an example that has the shape of an event', () => {
     const { webhooks, components } = document;
-    expect(Object.keys(webhooks).sort()).toEqual([...PUBLISHED_TYPES].sort());
+    expect(Object.keys(webhooks).sort()).toEqual([...PUBLISHED_TYPES, 'webhook.test'].sort());
     const ajv = addFormats(new Ajv2020({ strict: false }));
     ajv.addSchema({ components }, 'document');
     for (const [type, { post }] of Object.entries(webhooks)) {
@@ -119,6 +119,7 @@ describe('The OpenAPI document', () => {
   it('is OpenAPI 3.1 and knows every route of the contract', () => {
     expect(document).toMatchObject({ openapi: expect.stringMatching(/^3\.1\.\d$/), info: { title: 'Holdfast' } });
     expect(operations.map(([name]) => name).sort()).toEqual([
+      'DELETE /api/webhook-endpoints/{id}',
       'GET /',
       'GET /api/admin/metrics',
       'GET /api/admin/reconciliation',
@@ -136,6 +137,10 @@ describe('The OpenAPI document', () => {
       'GET /api/reservations',
       'GET /api/reservations/{id}',
       'GET /api/warehouses',
+      'GET /api/webhook-deliveries',
+      'GET /api/webhook-deliveries/{id}',
+      'GET /api/webhook-endpoints',
+      'GET /api/webhook-endpoints/{id}',
       'GET /health/live',
       'GET /health/ready',
       'GET /metrics',
@@ -143,6 +148,7 @@ describe('The OpenAPI document', () => {
       'PATCH /api/orders/{id}/status',
       'PATCH /api/products/{id}',
       'PATCH /api/warehouses/{id}',
+      'PATCH /api/webhook-endpoints/{id}',
       'POST /api/auth/login',
       'POST /api/auth/register',
       'POST /api/orders',
@@ -154,6 +160,11 @@ describe('The OpenAPI document', () => {
       'POST /api/reservations/{id}/extend',
       'POST /api/stock-transfers',
       'POST /api/warehouses',
+      'POST /api/webhook-deliveries/{id}/retry',
+      'POST /api/webhook-endpoints',
+      'POST /api/webhook-endpoints/{id}/recover',
+      'POST /api/webhook-endpoints/{id}/rotate-secret',
+      'POST /api/webhook-endpoints/{id}/test',
     ]);
   });
 

@@ -119,7 +119,7 @@ function parameterOf(
   { name, schema, required, example }: Parameter,
   path: string,
 ): Arbitrary<[string, Value] | undefined> {
-  const kind = name === 'id' ? /^\/api\/(\w+?)s\//.exec(path)?.[1] : undefined;
+  const kind = name === 'id' ? kindIn(path) : undefined;
   const value =
     kind !== undefined
       ? fc.nat(8).map((pick) => new Known(kind, pick))
@@ -128,6 +128,12 @@ function parameterOf(
         : validValue(document, name, example === undefined ? schema : { ...schema, example });
   const entry = value.map((one): [string, Value] => [name, one]);
   return required ? entry : fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, entry);
+}
+
+/** What the id in a path is of: `webhookdelivery` for `/api/webhook-deliveries/{id}`. */
+function kindIn(path: string): string | undefined {
+  const things = /^\/api\/([\w-]+)s\//.exec(path)?.[1];
+  return things?.replace(/ie$/, 'y').replaceAll('-', '');
 }
 
 function mutationOf({ parameters }: Operation): Arbitrary<Mutation> {

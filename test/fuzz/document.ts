@@ -47,7 +47,7 @@ export interface Operation {
   /** Whether the document lets this be sent as body, or as a parameter in the text of a query or header. */
   readonly checkBody: Check;
   readonly checkParameter: ReadonlyMap<string, Check>;
-  /** The name of the schema that a success has as its data. */
+  /** The name of the schema that a success has as its data, or a list of. */
   readonly makes?: string;
 }
 
@@ -149,7 +149,8 @@ function close(node: unknown): unknown {
 
 function madeBy(responses: RawOperation['responses']): string | undefined {
   const [, success] = Object.entries(responses).find(([status]) => status.startsWith('2'))!;
-  return success.content?.[JSON_TYPE]?.schema.properties?.['data']?.$ref?.split('/').at(-1);
+  const data = success.content?.[JSON_TYPE]?.schema.properties?.['data'];
+  return (data?.$ref ?? data?.items?.$ref)?.split('/').at(-1);
 }
 
 function at(node: unknown, path: string[]): Schema {

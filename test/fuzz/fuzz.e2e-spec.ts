@@ -17,8 +17,13 @@ const MAX_RESIDENT_BYTES = 400 * 1024 * 1024;
 
 jest.setTimeout(60_000 + CALLS * 50);
 
+interface Thing {
+  id?: string;
+  available_stock?: number;
+}
+
 interface Envelope {
-  data?: { id?: string; available_stock?: number };
+  data?: Thing | Thing[];
   page?: { next_cursor: string | null };
 }
 
@@ -77,7 +82,7 @@ describe(`${CALLS} calls, made up from the OpenAPI document with seed ${SEED},`,
   it('take effect once under a key, however the path is spelled, and read the same', async () => {
     expect([...repeatable.keys()].filter((name) => name.startsWith('POST')).length).toBeGreaterThan(2);
     for (const [name, { sent, answer }] of repeatable) {
-      const [, path, query] = /^([^?#]*)([^]*)$/.exec(sent.target)!;
+      const [, path, query] = /^([^?#]*?)\/?(?=[?#]|$)([^]*)$/.exec(sent.target)!;
       for (const target of SPELLINGS.map((spelling) => spelling(path!) + query!)) {
         const { answer: again } = await send({ ...sent, target });
         expect([name, target, again.status]).toEqual([name, target, answer.status]);
@@ -217,17 +222,20 @@ function isRepeatable({ method, path }: Operation, { headers, call }: Sent): boo
 }
 
 function rememberThings({ path, makes }: Operation, { data, page }: Envelope): void {
-  const thing = /^(\w+?)(Detail)?Response$/.exec(makes ?? '')?.[1];
-  // What is sold out leads nowhere.
-  if (thing && data?.id && data.available_stock !== 0) {
-    service.client.remember(thing.toLowerCase(), data.id);
-  }
-  if (path === '/api/events') {
-    (data as unknown as { id: string }[]).forEach(({ id }) => service.client.remember('event', id));
+  const thing = /^(\w+?)(Detail|WithSecret)?Response$/.exec(makes ?? '')?.[1]?.toLowerCase();
+  if (thing !== undefined) {
+    // Some things are made by no call, and only lists tell of them.
+    const things = Array.isArray(data) && service.client.knows(thing) ? [] : [data ?? []].flat();
+    things.filter(leadsSomewhere).forEach(({ id }) => service.client.remember(thing, id!));
   }
   if (page?.next_cursor) {
     service.client.remember(`cursor ${path}`, page.next_cursor);
   }
+}
+
+/** What is sold out does not. */
+function leadsSomewhere({ id, available_stock }: Thing): boolean {
+  return id !== undefined && available_stock !== 0;
 }
 
 /** A success may write; and who found too little stock has first put away the holds that were over. */

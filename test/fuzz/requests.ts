@@ -43,6 +43,10 @@ export class Client {
     this.known.set(kind, [value, ...others].slice(0, FRESH));
   }
 
+  knows(kind: string): boolean {
+    return this.known.has(kind);
+  }
+
   /** Fills in what is only known now. */
   prepare(call: Call): Sent {
     const { operation, method, suffix, edit = (json: string) => json, spelling = (path: string) => path } = call;

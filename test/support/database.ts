@@ -54,6 +54,7 @@ const TABLES = [
   'order_status_changes',
   'audit_logs',
   'idempotency_keys',
+  'webhook_endpoints',
 ];
 
 /** How many rows each table has: the same before and after means that nothing was left behind. */

@@ -3,6 +3,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from '../../src/app.setup';
 import { StockAlerts } from '../../src/events/alerts/stock-alerts';
 import { EventTicks } from '../../src/events/feed/event-ticks';
+import { WebhookDeliverer } from '../../src/events/webhooks/webhook-deliverer';
+import { WebhookFanOut } from '../../src/events/webhooks/webhook-fan-out';
 import { ReservationSweep } from '../../src/inventory/reservations/reservation-sweep';
 import { loadConfig } from '../../src/platform/config/app-config';
 import { log } from '../../src/platform/logging/logger';
@@ -31,6 +33,8 @@ export interface TestApp {
   tick(): Promise<boolean>;
   /** The same, and judges the stock of the products that something has happened to. */
   judgeStock(): Promise<void>;
+  /** Sends all webhooks that are due, of everything that has been committed, and waits for the answers. */
+  sendWebhooks(): Promise<void>;
   /** Stops the application and drops its database. */
   close(): Promise<void>;
 }
@@ -52,6 +56,18 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
   await app.listen(0, '127.0.0.1');
   const url = await app.getUrl();
   const tokens = new AccessTokens(secrets.jwtSecret, 3600);
+  const [ticks, fanOut, deliverer] = [EventTicks, WebhookFanOut, WebhookDeliverer].map((job) =>
+    app.get(job, { strict: false }),
+  ) as [EventTicks, WebhookFanOut, WebhookDeliverer];
+  const sendWebhooks = async (): Promise<void> => {
+    await ticks.tick();
+    while (await fanOut.run()) {
+      // There is more.
+    }
+    while (await deliverer.run()) {
+      await deliverer.idle();
+    }
+  };
   const as = (role: Role): Api => {
     const id = randomUUID();
     return new Api(url, { id, token: tokens.sign({ id, role }) });
@@ -63,14 +79,15 @@ export async function startTestApp(settings: Record<string, string> = {}, databa
     anonymous: new Api(url),
     admin: as('admin'),
     aUser: (role = 'user') => as(role),
-    tick: () => app.get(EventTicks, { strict: false }).tick(),
+    tick: () => ticks.tick(),
     judgeStock: async () => {
-      await app.get(EventTicks, { strict: false }).tick();
+      await ticks.tick();
       let hasMore: boolean;
       do {
         hasMore = await app.get(StockAlerts, { strict: false }).judge();
       } while (hasMore);
     },
+    sendWebhooks,
     sweep: () => app.get(ReservationSweep, { strict: false }).sweep(),
     close: async () => {
       await app.close();

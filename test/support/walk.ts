@@ -1,6 +1,7 @@
 import { Api } from './api';
 import { EventReader } from './event-stream';
 import { dataOf } from './factories';
+import { Receiver } from './receiver';
 import { type TestApp, unique } from './test-app';
 
 const MAIN = '00000000-0000-7000-8000-000000000001';
@@ -35,6 +36,7 @@ export class Walk {
     const product = await this.assortment();
     await this.reservations(ada, product);
     await this.orders(ada, product);
+    await this.webhooks();
     await this.ok(ada, 'get', '/api/auth/me');
     for (const path of ['/', '/health/live', '/health/ready', '/metrics', '/problems/not-found']) {
       await this.ok(anonymous, 'get', path);
@@ -90,9 +92,29 @@ export class Walk {
     await this.ok(ada, 'get', '/api/orders?status=confirmed');
   }
 
+  private async webhooks(): Promise<void> {
+    const { admin } = this.test;
+    const receiver = await Receiver.start();
+    const { id } = await this.ok(admin, 'post', '/api/webhook-endpoints', { url: receiver.url });
+    const path = `/api/webhook-endpoints/${id}`;
+    const { event_id: event } = await this.ok(admin, 'post', `${path}/test`);
+    await this.test.sendWebhooks();
+    await receiver.stop();
+    expect(receiver.ids).toContain(event);
+    const [delivery] = await this.ok(admin, 'get', `/api/webhook-deliveries?event_id=${event}`);
+    await this.ok(admin, 'get', `/api/webhook-deliveries/${delivery.id}`);
+    await this.ok(admin, 'post', `/api/webhook-deliveries/${delivery.id}/retry`);
+    await this.ok(admin, 'get', '/api/webhook-endpoints');
+    await this.ok(admin, 'get', path);
+    await this.ok(admin, 'patch', path, { state: 'disabled' });
+    await this.ok(admin, 'post', `${path}/rotate-secret`);
+    await this.ok(admin, 'post', `${path}/recover`, { since: '2026-01-31' });
+    await this.ok(admin, 'delete', path);
+  }
+
   private async ok(
     caller: Api,
-    method: 'get' | 'post' | 'patch',
+    method: 'get' | 'post' | 'patch' | 'delete',
     path: string,
     ...[body, headers = {}]: [body?: object, headers?: Record<string, string>]
   ): Promise<ReturnType<typeof dataOf>> {

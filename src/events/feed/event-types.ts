@@ -3,7 +3,8 @@ import { AUDIT_ACTIONS, type AuditAction } from '../../audit/audit-action';
 /** The types of events are the actions that are audited. */
 export const EVENT_TYPES: readonly AuditAction[] = AUDIT_ACTIONS;
 
-/** What is told to others than administrators: nothing of accounts, and nothing of the audit log itself. */
-export const PUBLISHED_TYPES: readonly AuditAction[] = AUDIT_ACTIONS.filter(
-  (action) => !action.startsWith('user.') && !action.startsWith('audit_log.'),
-);
+/** Of accounts, receivers and the audit log itself, only administrators are told. */
+const INTERNAL = /^(user|webhook_endpoint|webhook|audit_log)\./;
+
+/** What receivers can ask for. */
+export const PUBLISHED_TYPES: readonly AuditAction[] = AUDIT_ACTIONS.filter((action) => !INTERNAL.test(action));

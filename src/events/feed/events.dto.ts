@@ -28,6 +28,7 @@ export class EventFilterQuery {
   object_id?: string;
 
   @ApiPropertyOptional({
+    example: 'beginning',
     description:
       'The `cursor` of an event, or the `next_cursor` of a page: go on after it. `beginning`: from the oldest event ' +
       'that is kept. Left out: from now on.',

@@ -13,6 +13,7 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number];
   where: `state = 'pending'`,
 })
 @Index('webhook_deliveries_dead', ['endpointId', 'id'], { where: `state = 'dead'` })
+@Index('webhook_deliveries_tests', ['endpointId'], { where: `state = 'pending' AND type = 'webhook.test'` })
 @Check('webhook_deliveries_state_known', isOneOf('state', DELIVERY_STATES))
 export class WebhookDelivery {
   @PrimaryColumn('uuid')

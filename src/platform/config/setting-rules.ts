@@ -29,6 +29,21 @@ export function postgresUrl(): z.ZodType<string> {
     .refine((value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be a postgres:// address');
 }
 
+/** Names or addresses, as they stand in a URL, without ports. */
+export function hostNames(): z.ZodType<readonly string[]> {
+  return z
+    .string()
+    .optional()
+    .transform((list = '') => list.split(',').map((host) => host.trim().toLowerCase()))
+    .transform((hosts) => hosts.filter((host) => host !== ''))
+    .refine((hosts) => hosts.every(isHostName), 'must be host names or addresses without ports, comma-separated');
+}
+
+function isHostName(host: string): boolean {
+  const url = `http://${host}/`;
+  return /^[\w.-]+$|^\[[\da-f:.]+\]$/.test(host) && URL.canParse(url) && new URL(url).host === host;
+}
+
 /** Over plain HTTP, anybody on the network path could supply their own keys. */
 export function isJwksUrl(value: string): boolean {
   if (!URL.canParse(value)) {

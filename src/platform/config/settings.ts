@@ -1,6 +1,6 @@
 import { isEmail } from 'class-validator';
 import { z } from 'zod';
-import { integer, oneOf, secret, postgresUrl, isJwksUrl, isFrequent } from './setting-rules';
+import { hostNames, integer, oneOf, secret, postgresUrl, isJwksUrl, isFrequent } from './setting-rules';
 
 /** The documentation of a setting, besides its default and its allowed values. */
 interface Declaration {
@@ -168,6 +168,21 @@ export const settings = z.object({
   eventRetentionDays: integer(30, { least: 1, most: 3650 }).register(declarations, {
     variable: 'EVENT_RETENTION_DAYS',
     text: 'How many days of events can be read at `/api/events`. The audit log keeps all of them.',
+  }),
+  webhookKey: secret().optional().register(declarations, {
+    variable: 'WEBHOOK_KEY',
+    text: 'Encrypts the secrets of webhook endpoints; the same in all processes. Unset: a key made from `JWT_SECRET`.',
+  }),
+  webhookKeyPrevious: secret().optional().register(declarations, {
+    variable: 'WEBHOOK_KEY_PREVIOUS',
+    text: 'The key before `WEBHOOK_KEY`: secrets that were encrypted with it can still be read.',
+  }),
+  webhookAllowedHosts: hostNames().register(declarations, {
+    variable: 'WEBHOOK_ALLOWED_HOSTS',
+    text:
+      'Hosts of our own network that webhooks may be sent to, comma-separated, also over http. Else only public ' +
+      'addresses are connected to; outside production, this machine too.',
+    example: 'receiver.internal,10.0.0.7',
   }),
 
   metricsToken: z.string().optional().register(declarations, {

@@ -3,7 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import { PROBLEMS, type ProblemCode } from '../errors/problem-catalogue';
 import { problemExamples, problemResponse } from './api-docs';
 
-const METHODS = ['get', 'post', 'patch'] as const;
+const METHODS = ['get', 'post', 'patch', 'delete'] as const;
 /** Also for operations without input: an unknown query field is refused, and so is a head that is too large. */
 const EVERY_OPERATION: ProblemCode[] = [
   ...(['validation_failed', 'payload_too_large'] as const),
