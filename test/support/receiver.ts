@@ -38,6 +38,9 @@ export class Receiver {
     return `http://127.0.0.1:${this.port}/webhooks`;
   }
 
+  /** What it answered with success, in its order. */
+  readonly taken: Received[] = [];
+
   /** The ids of the events that came, in their order. */
   get ids(): string[] {
     return this.received.map(({ headers }) => headers['webhook-id']!);
@@ -62,6 +65,11 @@ export class Receiver {
       event: JSON.parse(body),
     };
     this.received.push(received);
+    response.once('finish', () => {
+      if (response.statusCode < 300) {
+        this.taken.push(received);
+      }
+    });
     this.answer(response, received);
   }
 }
