@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AuthService } from './auth/auth.service';
 import type { AppConfig } from './platform/config/app-config';
+import { DEVELOPMENT_ADMIN } from './platform/config/settings';
 import { RequestContext } from './platform/context/request-context';
 import { Duplicate } from './platform/errors/domain-errors';
 import { log } from './platform/logging/logger';
-
-const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
 
 export interface Admin {
   email: string;

@@ -13,6 +13,7 @@ const ARROWS: Record<string, string[]> = {
   events: ['platform', 'audit', 'inventory'],
   admin: ['platform', 'orders'],
   seed: ['platform', 'audit', 'inventory'],
+  tail: ['platform'],
 };
 
 /** What another module may import from these. Adding a line is a decision: the rest stays free to change. */

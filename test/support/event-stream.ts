@@ -108,7 +108,7 @@ export function untilOpen(test: TestApp, streams: number): Promise<void> {
 }
 
 /** Commits so many events that nobody else makes, each of an order of its own, with so many bytes. */
-export async function happen({ database }: TestApp, count: number, bytes = 0): Promise<string[]> {
+export async function happen({ database }: Pick<TestApp, 'database'>, count: number, bytes = 0): Promise<string[]> {
   const rows = await database.query<{ id: string }>(HAPPEN, [count, bytes]);
   return rows.map(({ id }) => id);
 }

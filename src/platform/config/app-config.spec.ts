@@ -33,6 +33,8 @@ const DEFAULTS = {
   rateLimitPerMinute: 6000,
   loginRateLimitPerMinute: 10,
   trustedProxies: 0,
+  holdfastUrl: undefined,
+  holdfastToken: undefined,
   metricsToken: undefined,
   logLevel: 'info',
 };
@@ -65,6 +67,8 @@ const VARIABLES: Record<string, { good: string; field: string; value: unknown }>
   RATE_LIMIT_PER_MINUTE: { good: '0', field: 'rateLimitPerMinute', value: 0 },
   LOGIN_RATE_LIMIT_PER_MINUTE: { good: '0', field: 'loginRateLimitPerMinute', value: 0 },
   TRUSTED_PROXIES: { good: '1', field: 'trustedProxies', value: 1 },
+  HOLDFAST_URL: { good: 'https://shop.example/stock', field: 'holdfastUrl', value: 'https://shop.example/stock' },
+  HOLDFAST_TOKEN: { good: 'ey.J.x', field: 'holdfastToken', value: 'ey.J.x' },
   METRICS_TOKEN: { good: 'scrape', field: 'metricsToken', value: 'scrape' },
   LOG_LEVEL: { good: 'debug', field: 'logLevel', value: 'debug' },
 };
@@ -116,6 +120,7 @@ describe('Configuration', () => {
     ['WEBHOOK_KEY', ['x'.repeat(31)]],
     ['WEBHOOK_KEY_PREVIOUS', ['x'.repeat(31)]],
     ['WEBHOOK_ALLOWED_HOSTS', ['http://a', 'a:80', 'a/b', 'a b', 'fd00::7', 'user@a', '*']],
+    ['HOLDFAST_URL', ['localhost:3000', 'ftp://x', 'http://', 'http://a b']],
     ['CLEANUP_CRON', ['nope', '61 * * * * *', '* *', '0 0 30 2 *']],
     ['RATE_LIMIT_PER_MINUTE', ['-1', 'off']],
     ['LOGIN_RATE_LIMIT_PER_MINUTE', ['-1', '1.5']],

@@ -12,6 +12,7 @@ interface Declaration {
 
 export const declarations = z.registry<Declaration>();
 export const DEFAULT_CLEANUP_CRON = '*/10 * * * * *';
+export const DEVELOPMENT_ADMIN = 'admin@holdfast.local';
 
 const A_MONTH = 2_592_000;
 const A_YEAR = 31_536_000;
@@ -135,8 +136,8 @@ export const settings = z.object({
       variable: 'ADMIN_EMAIL',
       text:
         'The administrator, made at the start if missing; in production only if `ADMIN_PASSWORD` is set too. ' +
-        'Unset: `admin@holdfast.local`, in production none.',
-      example: 'admin@holdfast.local',
+        `Unset: \`${DEVELOPMENT_ADMIN}\`, in production none.`,
+      example: DEVELOPMENT_ADMIN,
     }),
   adminPassword: z
     .string()
@@ -183,6 +184,20 @@ export const settings = z.object({
       'Hosts of our own network that webhooks may be sent to, comma-separated, also over http. Else only public ' +
       'addresses are connected to; outside production, this machine too.',
     example: 'receiver.internal,10.0.0.7',
+  }),
+
+  holdfastUrl: z
+    .string()
+    .refine((value) => /^https?:\/\/\S+$/.test(value) && URL.canParse(value), 'must be an http:// or https:// address')
+    .optional()
+    .register(declarations, {
+      variable: 'HOLDFAST_URL',
+      text: 'For `npm run tail`: where the service is. Unset: on this machine, at `PORT`.',
+      example: 'https://holdfast.example.com',
+    }),
+  holdfastToken: z.string().optional().register(declarations, {
+    variable: 'HOLDFAST_TOKEN',
+    text: "For `npm run tail`: an administrator's token. Unset: it logs in with `ADMIN_EMAIL` and `ADMIN_PASSWORD`.",
   }),
 
   metricsToken: z.string().optional().register(declarations, {
