@@ -1,12 +1,12 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { RepeatedJob } from '../platform/jobs/repeated-job';
 
-/** What a process does by itself so that events are told: each part of the module adds its job. */
+/** The background jobs of this module. Each part adds its own. */
 @Injectable()
 export class EventJobs implements OnModuleDestroy {
   private readonly jobs: RepeatedJob[] = [];
 
-  /** @param work says whether there is more to do at once */
+  /** @param work returns whether it has more to do already */
   add(name: string, pauseMs: number, work: (stopping: AbortSignal) => Promise<boolean>): void {
     this.jobs.push(new RepeatedJob(name, pauseMs, work));
   }

@@ -1,12 +1,12 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** How far somebody has read the feed of events who writes down what follows from them. */
+/** How far a consumer has read the feed. */
 @Entity('event_consumers')
 export class EventConsumerPosition {
   @PrimaryColumn('text')
   name!: string;
 
-  /** As `cursorOf` makes it. What comes after it has not been read. */
+  /** Made by `cursorOf`. It has read nothing after it. */
   @Column('text')
   cursor!: string;
 }

@@ -13,15 +13,15 @@ import { beginningOf, type EventPage, readEvents } from './event-feed';
 import { cursorOf, positionOf } from './event-position';
 import { type EventRow, findEnds } from './feed.query';
 
-/** How many events are taken in one transaction. */
+/** The number of events that one transaction handles. */
 const MOST_TAKEN = 500;
 
-/** Somebody who writes down what follows from events: each event once, in their order, in one process at a time. */
+/** Writes what follows from events: once for each event, in their order, in one process at a time. */
 export interface EventConsumer {
   readonly name: string;
-  /** Which types it wants now. Events of other types are passed over for good. */
+  /** The types that it wants now. It never gets the events of other types that it passes. */
   types(tx: Tx): Promise<readonly string[]>;
-  /** Writes what follows from the next events, in the transaction that also notes that they were taken. */
+  /** Writes what follows from the next events, in the transaction that also saves the new position. */
   take(unit: UnitOfWork, events: readonly EventRow[]): Promise<void>;
 }
 
@@ -38,9 +38,9 @@ export class EventConsumers {
   ) {}
 
   /**
-   * Has a consumer take the next events; a new one begins at the end of the feed. Writes nothing if there is no new event,
-   * or if another process is about it.
-   * @returns whether there may be more at once
+   * Gives a consumer its next events; a new consumer begins at the end of the feed. Writes nothing if there is no new event,
+   * or if another process is doing it.
+   * @returns whether there may be more events already
    */
   async consume(consumer: EventConsumer): Promise<boolean> {
     if (!(await this.transactions.read((manager) => hasMore(manager, consumer.name)))) {
@@ -49,7 +49,7 @@ export class EventConsumers {
     return this.context.runAsSystem(consumer.name, () => this.transactions.run((unit) => takeNext(unit, consumer)));
   }
 
-  /** Until this transaction ends, the consumer takes no event that is committed later; it does so afterwards. */
+  /** Until this transaction ends, the consumer takes no more events. */
   async hold(tx: Tx, name: string): Promise<void> {
     await begin(tx, name);
     await holdPosition(tx, name);
@@ -107,7 +107,7 @@ async function hasMore(manager: EntityManager, name: string): Promise<boolean> {
   return found!.cursor !== cursorOf(found!);
 }
 
-/** Where a consumer is, and where the feed ends. */
+/** The position of a consumer, and the end of the feed. */
 function findPosition(
   manager: EntityManager,
   name: string,

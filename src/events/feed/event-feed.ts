@@ -14,18 +14,18 @@ import {
   type TickCounts,
 } from './feed.query';
 
-/** Events in their order, and where to go on. */
+/** Events in their order, and where to continue. */
 export interface EventPage {
   readonly events: EventRow[];
   readonly next: EventPosition;
 }
 
-/** How long one reading goes on through what does not match its filters. */
+/** How long one call searches on while nothing matches its filters. */
 const LONGEST_READ_MS = 1_000;
 
 /**
- * The feed of events: all that was committed, once, in one order that never changes and in which what happened to one object
- * stands in the order in which it happened. The same from every process, and from a replica.
+ * The feed of events: everything that was committed, once, in one order that never changes. The events of one object are in
+ * the order in which they happened. Every process, and every replica, gives the same.
  */
 @Injectable()
 export class EventFeed {
@@ -42,8 +42,8 @@ export class EventFeed {
   }
 
   /**
-   * At most `limit` events after a position; fewer, or none, if there are no more, or if hardly any match the filters: then
-   * `next` is further on all the same.
+   * At most `limit` events after a position. There can be fewer, or none, although more will come: if hardly any match the
+   * filters, `next` is further on nevertheless.
    * @throws CursorExpired if events after the position are no longer kept
    */
   read(after: EventPosition, filters: EventFilters, limit: number): Promise<EventPage> {
@@ -81,7 +81,7 @@ export async function readEvents(manager: EntityManager, { after, filters, limit
     events.push(...found);
     next = found.length === wanted ? positionOfEvent(found.at(-1)!) : { era: to.era, tick: to.id };
   } while (events.length < limit && performance.now() < startedAt + LONGEST_READ_MS);
-  // Last, because what comes next may be let go of at any time.
+  // Checked last, because ticks may be deleted at any time.
   const beginning = beginningOf(await findEnds(manager));
   if (isBefore(after, beginning)) {
     throw new CursorExpired(cursorOf(beginning));
@@ -93,7 +93,7 @@ export function positionOfEvent({ era, tick, createdAt, id }: EventRow): EventPo
   return { era, tick, event: { at: createdAt, id } };
 }
 
-/** The tick at which as many events as are wanted will have been found, or else the last. */
+/** The first tick by which enough events have been found, or else the last one. */
 function endOf(ticks: readonly TickCounts[], { types }: EventFilters, wanted: number): TickCounts | undefined {
   let found = 0;
   const enough = ticks.find(({ counts }) => {

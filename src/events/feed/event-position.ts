@@ -11,7 +11,7 @@ export interface EventPosition {
 
 const FORM = /^(\d{1,9})\.(\d{1,18})(?:\.(\d{1,15})\.([\da-f-]{36}))?$/;
 
-/** The opaque text of a position, which any process can read, whatever its settings are. */
+/** A position as opaque text, which every process can read, whatever its settings. */
 export function cursorOf({ era, tick, event }: EventPosition): string {
   const text = event ? `${era}.${tick}.${event.at.getTime()}.${event.id}` : `${era}.${tick}`;
   return Buffer.from(text).toString('base64url');

@@ -6,7 +6,7 @@ import { TransactionRunner } from '../../platform/database/transaction-runner';
 
 const BATCH = 10_000;
 
-/** The newest tick stays, however old it is: the next one begins where it ends. $1 days */
+/** The newest tick is kept, however old it is, because the next one starts where it ends. $1 days */
 const PURGE = `
   WITH old AS (
     SELECT era, id FROM event_ticks
@@ -15,7 +15,7 @@ const PURGE = `
   )
   DELETE FROM event_ticks USING old WHERE (event_ticks.era, event_ticks.id) = (old.era, old.id)`;
 
-/** Lets go of ticks that are older than events are kept. The audit log keeps its rows. */
+/** Deletes old ticks: their events can no longer be read in the feed. The audit log keeps its rows. */
 @Injectable()
 export class EventRetention {
   constructor(

@@ -1,14 +1,14 @@
 import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
 /**
- * A piece of the feed: the events of all transactions that its snapshot of the database sees, and the snapshot of the tick
- * before did not. This is the method of PgQ (Skytools, `pgq.batch_event_sql`): nothing is lost or told twice, however the
- * writers overlap, and nobody waits for a transaction that stays open. What it sees in a tick never changes afterwards.
+ * A section of the feed: the events of all transactions that are visible in its snapshot of the database, and were not in the
+ * snapshot of the previous tick. This is the method of PgQ (Skytools, `pgq.batch_event_sql`). However transactions overlap,
+ * each event is in exactly one tick, a tick never changes, and no tick waits for a transaction that stays open.
  */
 @Entity('event_ticks')
 @Index('event_ticks_by_time', ['at'])
 export class EventTick {
-  /** Grows when transaction ids start again, as after the restore of a dump into a new cluster. */
+  /** Goes up when transaction ids start again: after a dump was restored into a new cluster. */
   @PrimaryColumn('integer')
   era!: number;
 
@@ -22,19 +22,19 @@ export class EventTick {
   @Column('text')
   snapshot!: string;
 
-  /** Transactions from this one on had not begun at the tick before. */
+  /** The first transaction id that was not yet used at the previous tick. */
   @Column({ type: 'bigint' })
   firstXid!: string;
 
-  /** Transactions from this one on have not begun. */
+  /** The first transaction id that is not yet used. */
   @Column({ type: 'bigint' })
   endXid!: string;
 
-  /** Transactions that were open at the tick before, and have committed since. */
+  /** Transactions that were open at the previous tick and are visible now. */
   @Column({ type: 'bigint', array: true })
   lateXids!: string[];
 
-  /** Its rows were written at this time or later, and before the other: not in another era. */
+  /** Its rows were written from this time on, and before `rowsUntil`. Keeps out rows of other eras. */
   @Column({ type: 'timestamptz', precision: 3 })
   rowsFrom!: Date;
 
@@ -46,7 +46,7 @@ export class EventTick {
   counts!: Record<string, number>;
 }
 
-/** The newest tick. Whoever makes the next one locks this row. */
+/** Which tick is the newest. The process that makes the next one locks this row. */
 @Entity('event_head')
 @Check('event_head_is_one', 'singleton')
 export class EventHead {
@@ -59,7 +59,7 @@ export class EventHead {
   @Column({ type: 'bigint' })
   tick!: string;
 
-  /** Rows of the audit log that were written before this time belong to earlier eras. */
+  /** Audit rows from before this time belong to earlier eras. */
   @Column({ type: 'timestamptz', precision: 3 })
   eraStart!: Date;
 }

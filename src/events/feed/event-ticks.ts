@@ -9,10 +9,10 @@ import { EventJobs } from '../event-jobs';
 import { lockHead } from './event-head.locks';
 import { BEGIN_ERA, LOOK, MAKE_TICK, type TickLook } from './tick.query';
 
-/** Between two ticks, of all processes together. */
+/** The shortest time between two ticks, whichever process makes them. */
 const PAUSE_MS = 100;
 
-/** Makes the ticks that put what was committed into one order, for all processes and for good. */
+/** Makes the ticks, which give committed transactions one order, the same for everybody. */
 @Injectable()
 export class EventTicks {
   private readonly age: Gauge;
@@ -36,8 +36,8 @@ export class EventTicks {
   }
 
   /**
-   * Makes a tick of what has been committed since the last one. False if that is nothing, if the last one is younger than
-   * `pauseMs`, or if another process is making it; nothing is written then.
+   * Makes a tick of what was committed since the last one. False, and nothing is written, if there is nothing, if the last
+   * tick is younger than `pauseMs`, or if another process is making one.
    */
   async tick(pauseMs = 0): Promise<boolean> {
     const { isYounger, age, waiting } = await this.transactions.read(look);

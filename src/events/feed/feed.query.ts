@@ -3,7 +3,7 @@ import { prepared } from '../../platform/database/prepared';
 import type { EventPosition } from './event-position';
 import { rowsOfTick } from './tick.query';
 
-/** Of which events something is to be read. */
+/** Which events to read. */
 export interface EventFilters {
   readonly types?: readonly string[];
   readonly objectType?: string;
@@ -96,7 +96,7 @@ export interface EventRange {
 export function findEvents(manager: EntityManager, range: EventRange, filters: EventFilters): Promise<EventRow[]> {
   const { after, to, limit } = range;
   const { types, objectType, objectId } = filters;
-  // After all of a tick: from the next one on.
+  // A position without an event is the end of its tick: start with the next one.
   const first = after.event ? after.tick : String(BigInt(after.tick) + 1n);
   return manager.query<EventRow[]>(prepared(EVENTS), [
     ...[after.era, first, to.era, to.id, after.event?.at ?? null, after.event?.id ?? null],
@@ -104,16 +104,16 @@ export function findEvents(manager: EntityManager, range: EventRange, filters: E
   ]);
 }
 
-/** How far the clocks of processes, which make ids, may be from the database's: the likely case first. */
+/** How far the clock of a process, which is in its ids, may differ from the database's. The likely case comes first. */
 const CLOCK_DIFFERENCES = ['5 seconds', '5 minutes'];
 
-/** $1 its id, $2 when that was made */
+/** $1 the id, $2 the time in the id */
 const ROW = (difference: string): string => `
   SELECT * FROM audit_logs AS row
   WHERE id = $1 AND xid IS NOT NULL
     AND created_at BETWEEN $2::timestamptz - interval '${difference}' AND $2::timestamptz + interval '${difference}'`;
 
-/** The row's tick is the first one that sees it, and is not made before the row is. */
+/** The tick of a row is the first one that sees it; it is not older than the row. */
 const ONE = (difference: string): string => `
   SELECT ${EVENT} FROM (${ROW(difference)}) AS row CROSS JOIN LATERAL (
     SELECT era, id FROM event_ticks AS tick

@@ -1,7 +1,7 @@
 /**
- * The audit rows of a tick: of the transactions that began since the tick before and that its snapshot sees, and of those
- * that were open then. OFFSET 0 leaves PostgreSQL only the index of transactions to find them. It would combine that with
- * the index of times, and read a whole day for it: it cannot know how few rows a tick has.
+ * The audit rows of a tick: those of new transactions that its snapshot sees, and of late ones, which were open at the
+ * previous tick. OFFSET 0 makes PostgreSQL use the index of transaction ids alone. Otherwise it combines it with the index of
+ * times and reads a whole day, because it cannot know how few rows a tick has.
  * @param tick the alias of a row with the columns of `event_ticks`
  */
 export function rowsOfTick(tick: string): string {
@@ -16,7 +16,7 @@ export function rowsOfTick(tick: string): string {
     ) AS log WHERE created_at >= ${tick}.rows_from AND created_at < ${tick}.rows_until`;
 }
 
-/** What the next tick would be, on the snapshot of the statement that this is in. */
+/** What the next tick would be, by the snapshot of the statement that contains this. */
 const NEXT = `
   SELECT head.era, head.tick, clock_timestamp() AS at, now.snapshot::text AS snapshot,
     pg_snapshot_xmax(last.snapshot::pg_snapshot)::text::bigint AS first_xid,
@@ -31,24 +31,24 @@ const NEXT = `
   JOIN event_ticks AS last ON (last.era, last.id) = (head.era, head.tick)
   CROSS JOIN (SELECT pg_current_snapshot() AS snapshot) AS now`;
 
-/** What there is to tell. Ages are in milliseconds, by the clock of the database. */
+/** What waits for the next tick. Ages are in milliseconds, by the database's clock. */
 export interface TickLook {
-  /** The cluster has not yet come to the transactions of the newest tick: its data is a copy of another cluster's. */
+  /** The newest tick has transaction ids that this cluster has not reached: the data was restored from another one. */
   readonly isYounger: boolean;
   /** Of the newest tick. */
   readonly age: number;
-  /** Of the oldest event that waits for the next tick; null if none does. */
+  /** Of the oldest event that is in no tick yet; null if there is none. */
   readonly waiting: number | null;
 }
 
-/** Looks at what there is to tell, without a lock. */
+/** Finds out what waits for the next tick, without a lock. */
 export const LOOK = `
   WITH next AS MATERIALIZED (${NEXT})
   SELECT next.end_xid < next.first_xid AS "isYounger", extract(epoch FROM next.at - last.at)::float8 * 1000 AS age,
     (SELECT extract(epoch FROM next.at - min(row.created_at))::float8 * 1000 FROM (${rowsOfTick('next')}) AS row) AS waiting
   FROM next JOIN event_ticks AS last ON (last.era, last.id) = (next.era, next.tick)`;
 
-/** Makes the next tick, unless there is nothing to tell. The head must be locked, by an earlier statement. */
+/** Makes the next tick if there are new events. An earlier statement must have locked the head. */
 export const MAKE_TICK = `
   WITH next AS MATERIALIZED (${NEXT}),
   found AS (
@@ -64,8 +64,8 @@ export const MAKE_TICK = `
   UPDATE event_head SET tick = made.id FROM made RETURNING event_head.tick`;
 
 /**
- * Ends an era: what the newest tick did not see of it goes into a last one, and the next era begins when the newest row was
- * written, with a tick that has seen nothing. The head must be locked, by an earlier statement.
+ * Ends an era with a last tick for the rows that are in none, and begins the next era just after the newest of them, with a
+ * tick that has seen nothing. An earlier statement must have locked the head.
  */
 export const BEGIN_ERA = `
   WITH rest AS MATERIALIZED (

@@ -5,10 +5,10 @@ import type { ProductOnSale, Source } from '../stock/order-lines';
 import type { StockLevel } from '../stock/stock.entity';
 import { keyOf, type LevelKey } from '../stock/stock.locks';
 
-/** If so many holds are overdue, those of any product may be among them: it is not worth looking at every one. */
+/** With so many overdue holds, any product may be among them, and it does not pay to read each hold. */
 const MANY = 100;
 
-/** JSON, because a lone request pays for each statement and each row that it needs. */
+/** JSON, because each row costs time, and a batch of one request pays for all of them. */
 const STOCK = `
     date_trunc('milliseconds', statement_timestamp()) AS now,
     (SELECT json_agg(product) FROM (
@@ -27,9 +27,9 @@ const SEEN = `
     EXISTS (SELECT FROM reservations WHERE status = 'active' AND expires_at <= statement_timestamp()) AS "isAnyOverdue"`;
 
 /**
- * The same with what overdue holds have, all of one moment. These are found first, by their own index and up to a limit, and
- * OFFSET 0 has the items looked up for each: the planner, who cannot know how few they are, might read all the items of a
- * product that sells well.
+ * The same, with the pieces of overdue holds, all at one moment. The holds are found first, by their own index and up to a
+ * limit. OFFSET 0 makes PostgreSQL look up the items of each hold; otherwise it might read all items of a product that sells
+ * well, because it cannot know how few holds are overdue.
  */
 const SEEN_WITH_OVERDUE = `
   WITH overdue AS MATERIALIZED (
@@ -53,13 +53,13 @@ interface Seen {
 }
 
 interface SeenWithOverdue extends Seen {
-  /** What overdue holds have of these products. */
+  /** The pieces of these products in overdue holds. */
   held: (LevelKey & { quantity: number })[] | null;
-  /** Whether so many holds are overdue that all that is reserved may be. */
+  /** Whether there are so many overdue holds that every reserved piece may belong to one. */
   areManyOverdue: boolean;
 }
 
-/** What can be seen of some products without a lock. */
+/** Stock of some products, read without a lock. */
 export interface SeenStock {
   readonly now: Date;
   readonly stock: AvailableStock;
@@ -80,7 +80,7 @@ function asSeen({ now, products, warehouses, levels }: Seen, overdue: ReadonlyMa
   return { now, stock: new AvailableStock(catalogue, levels ?? [], overdue) };
 }
 
-/** How many pieces of each level overdue holds still have, at the most. */
+/** The most pieces of each level that overdue holds may have. */
 function overdueOf({ levels, held, areManyOverdue }: SeenWithOverdue): Map<string, number> {
   if (areManyOverdue) {
     const reserved = (levels ?? []).filter((level) => level.reserved > 0);

@@ -4,30 +4,30 @@ import { DatabaseIsStandby } from '../errors/domain-errors';
 import { asStartupOptions, serviceSettings, UNLIMITED } from './session-settings';
 import { together } from './together';
 
-/** How long a server may take to let a new connection in: one that takes longer is away. */
+/** How long a server may take to accept a connection before it counts as unreachable. */
 const LONGEST_CONNECT_MS = 2_000;
 
 /**
- * How long a session keeps its plans of prepared statements. PostgreSQL drops them when it has analysed a table, up to a
- * minute late; by then a sale has filled a table that was empty with a hundred thousand rows, all of which they would read.
+ * How long a session keeps the plans of prepared statements. PostgreSQL itself drops them only after it has analysed a table,
+ * up to a minute late. By then a sale can fill an empty table with a hundred thousand rows, and an old plan reads them all.
  */
 const LONGEST_PLAN_MS = 1_000;
 
-/** Of the settings of the process, what its connections depend on. */
+/** The settings that connections depend on. */
 export interface ServiceConnections {
   readonly requestTimeoutMs: number;
-  /** What DATABASE_URL leads through; undefined if nothing keeps a connection from being one session. */
+  /** The pooler in front of the database; undefined if each connection is one session. */
   readonly databasePooler?: 'transaction' | undefined;
 }
 
-/** What the driver makes connections with for migrations, and for programs that nobody waits for. */
+/** Connection options for migrations and for programs without a time limit. */
 export function directClient(): object {
   return { Client: PrimaryClient, verify: refuseStandby, options: asStartupOptions(UNLIMITED) };
 }
 
 /**
- * What the driver makes the connections of the service with. PgBouncer refuses or loses what a connection asks to be set,
- * so behind it the role must set that, which the start checks.
+ * Connection options of the service. PgBouncer rejects or drops the session settings of a connection, so behind it the role
+ * must have them; the start checks that.
  */
 export function serviceClient({ requestTimeoutMs, databasePooler }: ServiceConnections): object {
   return databasePooler === undefined
@@ -35,7 +35,7 @@ export function serviceClient({ requestTimeoutMs, databasePooler }: ServiceConne
     : { Client: PooledClient, verify: refuseStandby, onConnect: (client: PooledClient) => client.lookBehindPooler() };
 }
 
-/** A pool takes no connection to a standby: it cannot be written there, and what is read may be old. */
+/** Keeps connections to a standby out of the pool: a standby cannot write, and its data may be old. */
 function refuseStandby(client: Client, done: (error?: Error) => void): void {
   done((client as PrimaryClient).isStandby ? new DatabaseIsStandby() : undefined);
 }
@@ -46,7 +46,7 @@ export class PrimaryClient extends Client {
 
   constructor(config: ClientConfig) {
     super(config);
-    // A server says so with its greeting, which is how libpq's target_session_attrs knows as well.
+    // The server reports it in its greeting; libpq's target_session_attrs reads the same.
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: Record<string, string>) => {
       if (parameterName === 'in_hot_standby') {
         this.isStandby = parameterValue === 'on';
@@ -54,31 +54,31 @@ export class PrimaryClient extends Client {
     });
   }
 
-  /** Has prepared statements planned anew if their plans are old. Sent at once, before what is sent after it. */
+  /** Drops the plans of prepared statements if they are old. Sent at once, before any later statement. */
   dropOldPlans(): void {
     if (performance.now() > this.plannedAt + LONGEST_PLAN_MS) {
       this.plannedAt = performance.now();
-      // It fails only with the connection, as does what is sent after it.
+      // If it fails, the connection is broken, and the next statement reports that.
       this.query('DISCARD PLANS').catch(() => undefined);
     }
   }
 }
 
-/** The pool has one patience for a connection that is in use and one that is opened; a request has two. */
+/** With a timeout of its own for connecting: the pool would use its longer one for both connecting and waiting. */
 export class QuickClient extends PrimaryClient {
   constructor(config: ClientConfig) {
     super({ ...config, connectionTimeoutMillis: LONGEST_CONNECT_MS });
   }
 }
 
-/** A client of a pooler in transaction mode: each transaction may get another session, without what an earlier one prepared. */
+/** A client of a pooler in transaction mode, where each transaction may run in another session. */
 class PooledClient extends QuickClient {
   private keepsNames = false;
 
   /**
-   * Finds out whether there is a primary: the pooler lets clients in, and greets them, without asking for one.
-   * And whether it prepares a named statement in whichever session that is sent to, as PgBouncer does from 1.21 on with
-   * `max_prepared_statements`: then it gives it a name of its own, and the server does not know ours.
+   * Finds out whether the server is a primary (the pooler accepts clients without asking it), and whether the pooler supports
+   * named statements, as PgBouncer does from 1.21 on with `max_prepared_statements`: it then uses names of its own, so the
+   * server does not know ours.
    */
   async lookBehindPooler(): Promise<void> {
     const name = `holdfast_${randomUUID()}`;
@@ -99,7 +99,7 @@ class PooledClient extends QuickClient {
     this.keepsNames = !isNameKnown;
   }
 
-  /** Leaves out the name of a statement that is to be prepared, unless the pooler can keep it. Fits every overload. */
+  /** Sends named statements without their name unless the pooler supports names. Matches every overload. */
   override query(statement: string | Partial<QueryConfig>, ...rest: unknown[]): never {
     const isNamed = typeof statement === 'object' && statement.name !== undefined;
     const sent = isNamed && !this.keepsNames ? { ...statement, name: undefined } : statement;

@@ -3,7 +3,7 @@ import { log } from '../logging/logger';
 
 const LONGEST_PAUSE_MS = 5_000;
 
-/** What a job does each time. @returns whether there is more to do at once */
+/** One run of a job. @returns whether it has more to do already */
 type Work = (stopping: AbortSignal) => Promise<boolean>;
 
 /**
@@ -25,7 +25,7 @@ export class RepeatedJob {
     this.running ??= this.run();
   }
 
-  /** What is under way ends first; nothing begins any more. */
+  /** Waits for the current run, and starts no other. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.running;
