@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { StockAlerts } from './alerts/stock-alerts';
 import { EventJobs } from './event-jobs';
+import { ConsumerLag } from './feed/consumer-lag';
 import { EventConsumers } from './feed/event-consumers';
 import { EventFeed } from './feed/event-feed';
 import { EventRetention } from './feed/event-retention';
@@ -16,7 +17,9 @@ import { WebhookDeliveriesService } from './webhooks/webhook-deliveries.service'
 import { WebhookEndpointsController } from './webhooks/webhook-endpoints.controller';
 import { WebhookEndpointsService } from './webhooks/webhook-endpoints.service';
 import { WebhookFanOut } from './webhooks/webhook-fan-out';
+import { WebhookMetrics } from './webhooks/webhook-metrics';
 import { WebhookOutcomes } from './webhooks/webhook-outcomes';
+import { WebhookRetention } from './webhooks/webhook-retention';
 import { WebhookSecretIssuer } from './webhooks/webhook-secret-issuer';
 import { WebhookSecrets } from './webhooks/webhook-secrets';
 import { WebhookSender } from './webhooks/webhook-sender';
@@ -24,11 +27,12 @@ import { WebhookSender } from './webhooks/webhook-sender';
 @Module({
   controllers: [EventsController, StreamController, WebhookEndpointsController, WebhookDeliveriesController],
   providers: [
-    ...[EventJobs, EventFeed, EventConsumers, EventTicks, EventRetention],
+    ...[EventJobs, EventFeed, EventConsumers, ConsumerLag, EventTicks, EventRetention],
     ...[EventTail, EventStreams],
     ...[StockAlerts],
     ...[WebhookFanOut, WebhookDeliverer, WebhookSender, WebhookClient, WebhookOutcomes],
     ...[WebhookEndpointsService, WebhookDeliveriesService, WebhookSecretIssuer, WebhookSecrets],
+    ...[WebhookRetention, WebhookMetrics],
   ],
 })
 export class EventsModule {}

@@ -51,6 +51,10 @@ export class Receiver {
     this.answer = (response) => response.writeHead(status, headers).end(body);
   }
 
+  onConnection(listener: () => unknown): void {
+    this.server.on('connection', listener);
+  }
+
   async stop(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((closed) => this.server.close(closed));
