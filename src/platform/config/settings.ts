@@ -168,7 +168,7 @@ export const settings = z.object({
 
   eventRetentionDays: integer(30, { least: 1, most: 3650 }).register(declarations, {
     variable: 'EVENT_RETENTION_DAYS',
-    text: 'How many days of events can be read at `/api/events`. The audit log keeps all of them.',
+    text: 'How many days of events can be read at `/api/events`, and of deliveries of webhooks. The audit log keeps all events.',
   }),
   webhookKey: secret().optional().register(declarations, {
     variable: 'WEBHOOK_KEY',
