@@ -7,6 +7,10 @@ import { EventFeed } from './feed/event-feed';
 import { EventRetention } from './feed/event-retention';
 import { EventTicks } from './feed/event-ticks';
 import { EventsController } from './feed/events.controller';
+import { MailQueue } from './mail/mail-queue';
+import { MailRetention } from './mail/mail-retention';
+import { MailSender } from './mail/mail-sender';
+import { MailTransport } from './mail/mail-transport';
 import { EventStreams } from './stream/event-streams';
 import { EventTail } from './stream/event-tail';
 import { StreamController } from './stream/stream.controller';
@@ -29,7 +33,7 @@ import { WebhookSender } from './webhooks/webhook-sender';
   providers: [
     ...[EventJobs, EventFeed, EventConsumers, ConsumerLag, EventTicks, EventRetention],
     ...[EventTail, EventStreams],
-    ...[StockAlerts],
+    ...[StockAlerts, MailTransport, MailQueue, MailSender, MailRetention],
     ...[WebhookFanOut, WebhookDeliverer, WebhookSender, WebhookClient, WebhookOutcomes],
     ...[WebhookEndpointsService, WebhookDeliveriesService, WebhookSecretIssuer, WebhookSecrets],
     ...[WebhookRetention, WebhookMetrics],

@@ -30,6 +30,10 @@ const DEFAULTS = {
   webhookKey: undefined,
   webhookKeyPrevious: undefined,
   webhookAllowedHosts: [],
+  smtpUrl: undefined,
+  mailFrom: undefined,
+  alertEmail: undefined,
+  mailCustomers: ['confirmed', 'shipped', 'delivered', 'cancelled', 'expired'],
   rateLimitPerMinute: 6000,
   loginRateLimitPerMinute: 10,
   trustedProxies: 0,
@@ -56,6 +60,9 @@ const VARIABLES: Record<string, { good: string; field: string; value: unknown }>
   RESERVATION_TTL_SECONDS: { good: '30', field: 'reservationTtlSeconds', value: 30 },
   RESERVATION_MAX_TTL_SECONDS: { good: '7200', field: 'reservationMaxTtlSeconds', value: 7200 },
   RESERVATION_QUEUE_LIMIT: { good: '1000000', field: 'reservationQueueLimit', value: 1_000_000 },
+  MAIL_FROM: { good: 'Shop <shop@example.com>', field: 'mailFrom', value: 'Shop <shop@example.com>' },
+  ALERT_EMAIL: { good: 'stock@example.com', field: 'alertEmail', value: 'stock@example.com' },
+  MAIL_CUSTOMERS: { good: 'shipped, expired', field: 'mailCustomers', value: ['shipped', 'expired'] },
   EVENT_RETENTION_DAYS: { good: '7', field: 'eventRetentionDays', value: 7 },
   WEBHOOK_KEY: { good: SECRET, field: 'webhookKey', value: SECRET },
   WEBHOOK_KEY_PREVIOUS: { good: SECRET, field: 'webhookKeyPrevious', value: SECRET },
@@ -79,7 +86,7 @@ describe('Configuration', () => {
   });
 
   it('counts an empty value as unset', () => {
-    const others = ['NODE_ENV', 'DATABASE_POOLER', 'DATABASE_MIGRATION_URL'];
+    const others = ['NODE_ENV', 'DATABASE_POOLER', 'DATABASE_MIGRATION_URL', 'SMTP_URL'];
     others.push('AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE');
     const empty = Object.fromEntries([...Object.keys(VARIABLES), ...others].map((name) => [name, '']));
     expect({ ...loadConfig(empty) }).toEqual(DEFAULTS);
@@ -121,6 +128,10 @@ describe('Configuration', () => {
     ['WEBHOOK_KEY_PREVIOUS', ['x'.repeat(31)]],
     ['WEBHOOK_ALLOWED_HOSTS', ['http://a', 'a:80', 'a/b', 'a b', 'fd00::7', 'user@a', '*']],
     ['HOLDFAST_URL', ['localhost:3000', 'ftp://x', 'http://', 'http://a b']],
+    ['SMTP_URL', ['localhost', 'smtp://', 'smtps:///x', 'http://localhost', 'smtp://a b', 'smtp://host:port']],
+    ['MAIL_FROM', ['shop', 'Shop <shop>', 'a@example.com, b@example.com', 'a@example.com\nBcc: b@example.com']],
+    ['ALERT_EMAIL', ['stock', 'Stock <stock@example.com>', 'a@example.com,b@example.com']],
+    ['MAIL_CUSTOMERS', ['all', 'confirmed;shipped', 'none,shipped', 'Shipped', ',']],
     ['CLEANUP_CRON', ['nope', '61 * * * * *', '* *', '0 0 30 2 *']],
     ['RATE_LIMIT_PER_MINUTE', ['-1', 'off']],
     ['LOGIN_RATE_LIMIT_PER_MINUTE', ['-1', '1.5']],
@@ -138,7 +149,7 @@ describe('Configuration', () => {
   });
 
   it('repeats no secret in a message', () => {
-    const urls = ['DATABASE_URL', 'DATABASE_MIGRATION_URL', 'AUTH_JWKS_URL'];
+    const urls = ['DATABASE_URL', 'DATABASE_MIGRATION_URL', 'AUTH_JWKS_URL', 'SMTP_URL'];
     for (const name of ['JWT_SECRET', 'JWT_SECRET_PREVIOUS', 'ADMIN_PASSWORD', ...urls]) {
       expect(refusalOf({ [name]: 'geheim' }).message).not.toContain('geheim');
     }
@@ -149,6 +160,16 @@ describe('Configuration', () => {
     expect(loadConfig(production)).toMatchObject({ isProduction: true, databaseUrl: DATABASE_URL, jwtSecret: SECRET });
     expect(refusalOf({ ...production, DATABASE_URL: '' }).message).toContain('DATABASE_URL');
     expect(refusalOf({ ...production, JWT_SECRET: undefined }).message).toContain('JWT_SECRET');
+  });
+
+  it('knows where mail is sent, and wants to know from whom', () => {
+    const [SMTP_URL, MAIL_FROM] = ['smtps://user:geheim@smtp.example.com:465', 'shop@example.com'];
+    expect(loadConfig({ SMTP_URL, MAIL_FROM })).toMatchObject({ smtpUrl: SMTP_URL, mailFrom: MAIL_FROM });
+    expect(refusalOf({ SMTP_URL }).message).toBe('MAIL_FROM must be set with SMTP_URL');
+  });
+
+  it('knows that customers may want no mail at all', () => {
+    expect(loadConfig({ MAIL_CUSTOMERS: 'none' }).mailCustomers).toEqual([]);
   });
 
   it('knows poolers in transaction mode, and wants the way past them with it', () => {

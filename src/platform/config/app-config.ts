@@ -40,6 +40,9 @@ export function loadConfig(source: NodeJS.ProcessEnv = process.env): AppConfig {
   }
   assertProduction(data);
   assertDatabaseUrls(data);
+  if (data.smtpUrl !== undefined && data.mailFrom === undefined) {
+    throw new ConfigurationError('MAIL_FROM must be set with SMTP_URL');
+  }
   if (data.reservationTtlSeconds > data.reservationMaxTtlSeconds) {
     throw new ConfigurationError('RESERVATION_TTL_SECONDS must not be greater than RESERVATION_MAX_TTL_SECONDS');
   }

@@ -1,3 +1,4 @@
+import { isEmail } from 'class-validator';
 import { CronTime } from 'cron';
 import { z } from 'zod';
 
@@ -42,6 +43,44 @@ export function hostNames(): z.ZodType<readonly string[]> {
 function isHostName(host: string): boolean {
   const url = `http://${host}/`;
   return /^[\w.-]+$|^\[[\da-f:.]+\]$/.test(host) && URL.canParse(url) && new URL(url).host === host;
+}
+
+/** One address, or a name and an address: `Holdfast <shop@example.com>`. */
+export function mailSender(): z.ZodType<string> {
+  return z
+    .string()
+    .refine(
+      (value) => isEmail(value, { allow_display_name: true, allow_utf8_local_part: false }) && !/\p{Cc}/u.test(value),
+      'must be an email address, or a name and an address as in Holdfast <shop@example.com>',
+    );
+}
+
+export function emailAddress(): z.ZodType<string> {
+  return z
+    .string()
+    .max(254, 'must have 254 characters or fewer')
+    .refine((value) => isEmail(value), 'must be an email address');
+}
+
+export function smtpUrl(): z.ZodType<string> {
+  return z
+    .string()
+    .refine((value) => /^smtps?:\/\/\S+$/.test(value) && hasHost(value), 'must be an smtp:// or smtps:// address');
+}
+
+/** Some of these values, comma-separated, or `none`; all of them if unset. */
+export function someOf<const T extends string>(...values: T[]): z.ZodType<T[]> {
+  const isKnown = (value: string): value is T => values.some((known) => known === value);
+  const list = (text: string): string[] => (text === 'none' ? [] : text.split(',').map((part) => part.trim()));
+  return z
+    .string()
+    .default(values.join(','))
+    .refine((text) => list(text).every(isKnown), `must be none, or some of ${values.join(', ')}, comma-separated`)
+    .transform((text) => list(text).filter(isKnown));
+}
+
+function hasHost(url: string): boolean {
+  return URL.canParse(url) && new URL(url).hostname !== '';
 }
 
 /** Over plain HTTP, anybody on the network path could supply their own keys. */

@@ -1,6 +1,17 @@
-import { isEmail } from 'class-validator';
 import { z } from 'zod';
-import { hostNames, integer, oneOf, secret, postgresUrl, isJwksUrl, isFrequent } from './setting-rules';
+import {
+  emailAddress,
+  hostNames,
+  integer,
+  isFrequent,
+  isJwksUrl,
+  mailSender,
+  oneOf,
+  postgresUrl,
+  secret,
+  smtpUrl,
+  someOf,
+} from './setting-rules';
 
 /** The documentation of a setting, besides its default and its allowed values. */
 interface Declaration {
@@ -60,7 +71,7 @@ export const settings = z.object({
   }),
   dataDir: z.string().default('.data').register(declarations, {
     variable: 'DATA_DIR',
-    text: 'Where the embedded database and a generated `JWT_SECRET` are kept.',
+    text: 'Where the embedded database and a generated `JWT_SECRET` are kept, and mails if there is no `SMTP_URL`.',
   }),
 
   requestTimeoutMs: integer(15, { least: 5, most: 300 })
@@ -127,10 +138,7 @@ export const settings = z.object({
     text: 'The `aud` that its tokens must have.',
     example: 'holdfast',
   }),
-  adminEmail: z
-    .string()
-    .max(254, 'must have 254 characters or fewer')
-    .refine(isEmail, 'must be an email address')
+  adminEmail: emailAddress()
     .optional()
     .register(declarations, {
       variable: 'ADMIN_EMAIL',
@@ -168,7 +176,7 @@ export const settings = z.object({
 
   eventRetentionDays: integer(30, { least: 1, most: 3650 }).register(declarations, {
     variable: 'EVENT_RETENTION_DAYS',
-    text: 'How many days of events can be read at `/api/events`, and of deliveries of webhooks. The audit log keeps all events.',
+    text: 'How many days of events can be read at `/api/events`, and of deliveries of webhooks and mails. The audit log keeps all events.',
   }),
   webhookKey: secret().optional().register(declarations, {
     variable: 'WEBHOOK_KEY',
@@ -184,6 +192,32 @@ export const settings = z.object({
       'Hosts of our own network that webhooks may be sent to, comma-separated, also over http. Else only public ' +
       'addresses are connected to; outside production, this machine too.',
     example: 'receiver.internal,10.0.0.7',
+  }),
+
+  smtpUrl: smtpUrl()
+    .optional()
+    .register(declarations, {
+      variable: 'SMTP_URL',
+      text:
+        'The server that takes our mails, with user and password if it needs them: these are sent over a network only ' +
+        'with TLS. Unset: mails are written to `mail` under `DATA_DIR`; in production there are none.',
+      example: 'smtps://user:password@smtp.example.com',
+    }),
+  mailFrom: mailSender().optional().register(declarations, {
+    variable: 'MAIL_FROM',
+    text: 'The sender of mails. Must be set with `SMTP_URL`.',
+    example: 'Holdfast <shop@example.com>',
+  }),
+  alertEmail: emailAddress().optional().register(declarations, {
+    variable: 'ALERT_EMAIL',
+    text: 'Who gets a mail when stock is low or depleted, or a webhook endpoint was disabled. Unset: nobody.',
+    example: 'stock@example.com',
+  }),
+  mailCustomers: someOf('confirmed', 'shipped', 'delivered', 'cancelled', 'expired').register(declarations, {
+    variable: 'MAIL_CUSTOMERS',
+    text:
+      'What customers get a mail of: that their order was confirmed, shipped, delivered or cancelled, or that its hold ' +
+      'ran out (expired). Comma-separated, or `none`.',
   }),
 
   holdfastUrl: z
