@@ -1,7 +1,35 @@
 import type { EntityManager } from 'typeorm';
 import { OVERDUE } from '../../inventory/products/products.query';
+import { prepared } from '../../platform/database/prepared';
 import type { UnitOfWork } from '../../platform/database/unit-of-work';
+import type { EventRange } from '../feed/feed.query';
+import { rowsOfTick } from '../feed/tick.query';
 import type { StockSeen, StockState } from './stock-state';
+
+/** From each event only the ids of its products: reading all events would cost the service much more than this. */
+const TOUCHED = `
+  SELECT DISTINCT product_id AS id
+  FROM event_ticks AS tick CROSS JOIN LATERAL (${rowsOfTick('tick')}) AS row CROSS JOIN LATERAL (
+    SELECT row.object_id WHERE row.object_type IN ('product', 'stock')
+    UNION ALL
+    SELECT (item ->> 'product_id')::uuid FROM jsonb_array_elements(row.new_value -> 'items') AS item
+    WHERE row.action = 'reservation.created'
+    UNION ALL
+    SELECT product.id::uuid FROM jsonb_array_elements_text(row.new_value -> 'product_ids') AS product (id)
+    WHERE row.object_type IN ('reservation', 'order')
+  ) AS touched (product_id)
+  WHERE (tick.era, tick.id) > ($1, $2) AND (tick.era, tick.id) <= ($3, $4) AND row.action = ANY ($5)`;
+
+/** The products of the events of these types. */
+export async function findTouchedProducts(
+  manager: EntityManager,
+  { after, to }: Pick<EventRange, 'after' | 'to'>,
+  types: readonly string[],
+): Promise<string[]> {
+  const values = [after.era, after.tick, to.era, to.id, types];
+  const rows = await manager.query<{ id: string }[]>(prepared(TOUCHED), values);
+  return rows.map(({ id }) => id);
+}
 
 /** A product's stock at one moment, and what was told of it last. */
 export interface WatchedStock extends StockSeen {

@@ -3,12 +3,14 @@ import type { AuditAction } from '../../audit/audit-action';
 import { AuditService } from '../../audit/audit.service';
 import type { UnitOfWork } from '../../platform/database/unit-of-work';
 import { EventJobs } from '../event-jobs';
-import { type EventConsumer, EventConsumers } from '../feed/event-consumers';
-import type { EventRow } from '../feed/feed.query';
-import { findWatchedStock, type WatchedStock, writeStates } from './stock-alerts.query';
+import { EventConsumers } from '../feed/event-consumers';
+import { type EventRow, findEvents, findTicks, type TickCounts } from '../feed/feed.query';
+import { findTouchedProducts, findWatchedStock, type WatchedStock, writeStates } from './stock-alerts.query';
 import { firstState, judgeStock, type StockCrossing, type StockState } from './stock-state';
 
+const JOB = 'stock-alerts';
 const PAUSE_MS = 500;
+const CREATED = 'product.created';
 
 /**
  * What may change how much of a product is available, or at how many it is low. A hold that is extended or committed just
@@ -28,32 +30,42 @@ interface Judged extends WatchedStock {
 
 /** Tells when the stock of a product becomes low, is depleted, or is replenished: once each time, whoever looks. */
 @Injectable()
-export class StockAlerts implements EventConsumer {
-  readonly name = 'stock-alerts';
-
+export class StockAlerts {
   constructor(
     private readonly consumers: EventConsumers,
     private readonly audit: AuditService,
     jobs: EventJobs,
   ) {
-    jobs.add(this.name, PAUSE_MS, () => this.judge());
+    jobs.add(JOB, PAUSE_MS, () => this.judge());
   }
 
-  /** Judges the products of the next events. @returns whether there may be more */
+  /**
+   * Judges each product of the next events once, by its stock of now: what was between the events is over.
+   * @returns whether there may be more
+   */
   judge(): Promise<boolean> {
-    return this.consumers.consume(this);
+    return this.consumers.advance(JOB, async (unit, after) => {
+      const ticks = await findTicks(unit.tx, after, TYPES);
+      const to = ticks.at(-1);
+      if (to === undefined) {
+        return after;
+      }
+      const range = { after, to };
+      const productIds = await findTouchedProducts(unit.tx, range, TYPES);
+      const created = await findEvents(unit.tx, { ...range, limit: numberOf(CREATED, ticks) }, { types: [CREATED] });
+      await this.judgeProducts(unit, productIds, new Map(created.map(firstStateOf)));
+      return { era: to.era, tick: to.id };
+    });
   }
 
-  types(): Promise<readonly AuditAction[]> {
-    return Promise.resolve(TYPES);
-  }
-
-  /** Judges each product once, by its stock of now: what was between the events is over. */
-  async take(unit: UnitOfWork, events: readonly EventRow[]): Promise<void> {
-    const productIds = new Set(events.flatMap(productIdsOf));
-    const created = new Map(events.filter(({ action }) => action === 'product.created').map(firstStateOf));
-    const watched = await findWatchedStock(unit.tx, [...productIds]);
-    const judged = watched.map((stock) => judge(stock, created.get(stock.productId)));
+  /** @param first states of those that are new */
+  private async judgeProducts(
+    unit: UnitOfWork,
+    productIds: readonly string[],
+    first: ReadonlyMap<string, StockState>,
+  ): Promise<void> {
+    const watched = await findWatchedStock(unit.tx, productIds);
+    const judged = watched.map((stock) => judge(stock, first.get(stock.productId)));
     writeStates(
       unit,
       judged.filter(({ state, before }) => state !== before),
@@ -79,12 +91,9 @@ function judge(stock: WatchedStock, first: StockState | undefined): Judged {
   return { ...stock, before, ...judgement };
 }
 
-function productIdsOf({ action, objectId, newValue }: EventRow): string[] {
-  if (action.startsWith('product.') || action.startsWith('stock.')) {
-    return [objectId];
-  }
-  const { product_ids, items = [] } = newValue as { product_ids?: string[]; items?: { product_id: string }[] };
-  return product_ids ?? items.map(({ product_id }) => product_id);
+/** How many events of a type these ticks have. */
+function numberOf(type: AuditAction, ticks: readonly TickCounts[]): number {
+  return ticks.reduce((sum, { counts }) => sum + (counts[type] ?? 0), 0);
 }
 
 function firstStateOf({ objectId, newValue }: EventRow): [string, StockState] {

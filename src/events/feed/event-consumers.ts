@@ -10,7 +10,7 @@ import { log } from '../../platform/logging/logger';
 import { EventConsumerPosition } from './event-consumer.entity';
 import { holdPosition, lockPosition } from './event-consumer.locks';
 import { beginningOf, type EventPage, readEvents } from './event-feed';
-import { cursorOf, positionOf } from './event-position';
+import { cursorOf, type EventPosition, positionOf } from './event-position';
 import { type EventRow, findEnds } from './feed.query';
 
 /** The number of events that one transaction handles. */
@@ -43,10 +43,27 @@ export class EventConsumers {
    * @returns whether there may be more events already
    */
   async consume(consumer: EventConsumer): Promise<boolean> {
-    if (!(await this.transactions.read((manager) => hasMore(manager, consumer.name)))) {
+    return this.advance(consumer.name, async (unit, after) => {
+      const { events, next } = await readOn(unit.tx, consumer, after);
+      if (events.length > 0) {
+        await consumer.take(unit, events);
+      }
+      return next;
+    });
+  }
+
+  /**
+   * The same for a consumer that reads the ticks itself. @param read gets its position, and returns how far it has read; its
+   * unit of work also notes that
+   */
+  async advance(
+    name: string,
+    read: (unit: UnitOfWork, after: EventPosition) => Promise<EventPosition>,
+  ): Promise<boolean> {
+    if (!(await this.transactions.read((manager) => hasMore(manager, name)))) {
       return false;
     }
-    return this.context.runAsSystem(consumer.name, () => this.transactions.run((unit) => takeNext(unit, consumer)));
+    return this.context.runAsSystem(name, () => this.transactions.run((unit) => readNext(unit, name, read)));
   }
 
   /** Until this transaction ends, the consumer takes no more events. */
@@ -56,31 +73,26 @@ export class EventConsumers {
   }
 }
 
-async function takeNext(unit: UnitOfWork, consumer: EventConsumer): Promise<boolean> {
+async function readNext(
+  unit: UnitOfWork,
+  name: string,
+  read: (unit: UnitOfWork, after: EventPosition) => Promise<EventPosition>,
+): Promise<boolean> {
   const { tx } = unit;
-  await begin(tx, consumer.name);
-  const cursor = await lockPosition(tx, consumer.name);
+  await begin(tx, name);
+  const cursor = await lockPosition(tx, name);
   if (cursor === undefined) {
     return false;
   }
-  const types = await consumer.types(tx);
-  const { events, next } = await readOn(tx, consumer, { cursor, types });
-  if (events.length > 0) {
-    await consumer.take(unit, events);
-  }
-  const reached = cursorOf(next);
+  const reached = cursorOf(await read(unit, positionOf(cursor)));
   if (reached !== cursor) {
-    await tx.update(EventConsumerPosition, { name: consumer.name }, { cursor: reached });
+    await tx.update(EventConsumerPosition, { name }, { cursor: reached });
   }
   return reached !== cursor;
 }
 
-async function readOn(
-  tx: Tx,
-  consumer: EventConsumer,
-  { cursor, types }: { readonly cursor: string; readonly types: readonly string[] },
-): Promise<EventPage> {
-  const reading = { after: positionOf(cursor), filters: { types }, limit: MOST_TAKEN };
+async function readOn(tx: Tx, consumer: EventConsumer, after: EventPosition): Promise<EventPage> {
+  const reading = { after, filters: { types: await consumer.types(tx) }, limit: MOST_TAKEN };
   try {
     return await readEvents(tx, reading);
   } catch (error) {
