@@ -73,11 +73,13 @@ export async function readEvents(manager: EntityManager, { after, filters, limit
   let next = after;
   do {
     const wanted = limit - events.length;
-    const to = endOf(await findTicks(manager, next, filters.types), filters, wanted) ?? (next.event && tickOf(next));
+    const ticks = await findTicks(manager, next, filters.types);
+    const { to = next.event && tickOf(next), count } = endOf(ticks, filters, wanted);
     if (!to) {
       break;
     }
-    const found = await findEvents(manager, { after: next, to, limit: wanted }, filters);
+    // In the middle of a tick, nobody knows how many of its events are left.
+    const found = count > 0 || next.event ? await findEvents(manager, { after: next, to, limit: wanted }, filters) : [];
     events.push(...found);
     next = found.length === wanted ? positionOfEvent(found.at(-1)!) : { era: to.era, tick: to.id };
   } while (events.length < limit && performance.now() < startedAt + LONGEST_READ_MS);
@@ -93,16 +95,20 @@ export function positionOfEvent({ era, tick, createdAt, id }: EventRow): EventPo
   return { era, tick, event: { at: createdAt, id } };
 }
 
-/** The first tick by which enough events have been found, or else the last one. */
-function endOf(ticks: readonly TickCounts[], { types }: EventFilters, wanted: number): TickCounts | undefined {
-  let found = 0;
+/** The first tick by which enough events have been found, or else the last one; and how many these are. */
+function endOf(
+  ticks: readonly TickCounts[],
+  { types }: EventFilters,
+  wanted: number,
+): { readonly to: TickCounts | undefined; readonly count: number } {
+  let count = 0;
   const enough = ticks.find(({ counts }) => {
-    for (const [type, count] of Object.entries(counts)) {
-      found += types === undefined || types.includes(type) ? count : 0;
+    for (const [type, number] of Object.entries(counts)) {
+      count += types === undefined || types.includes(type) ? number : 0;
     }
-    return found >= wanted;
+    return count >= wanted;
   });
-  return enough ?? ticks.at(-1);
+  return { to: enough ?? ticks.at(-1), count };
 }
 
 function tickOf({ era, tick }: EventPosition): { era: number; id: string } {

@@ -37,7 +37,7 @@ export interface TickLook {
   readonly isYounger: boolean;
   /** Of the newest tick. */
   readonly age: number;
-  /** Of the oldest event that is in no tick yet; null if there is none. */
+  /** Of an event that is in no tick yet, the first one found; null if there is none. */
   readonly waiting: number | null;
 }
 
@@ -45,7 +45,7 @@ export interface TickLook {
 export const LOOK = `
   WITH next AS MATERIALIZED (${NEXT})
   SELECT next.end_xid < next.first_xid AS "isYounger", extract(epoch FROM next.at - last.at)::float8 * 1000 AS age,
-    (SELECT extract(epoch FROM next.at - min(row.created_at))::float8 * 1000 FROM (${rowsOfTick('next')}) AS row) AS waiting
+    (SELECT extract(epoch FROM next.at - row.created_at)::float8 * 1000 FROM (${rowsOfTick('next')}) AS row LIMIT 1) AS waiting
   FROM next JOIN event_ticks AS last ON (last.era, last.id) = (next.era, next.tick)`;
 
 /** Makes the next tick if there are new events. An earlier statement must have locked the head. */

@@ -8,18 +8,21 @@ import { keyOf, type LevelKey } from '../stock/stock.locks';
 /** With so many overdue holds, any product may be among them, and it does not pay to read each hold. */
 const MANY = 100;
 
-/** JSON, because each row costs time, and a batch of one request pays for all of them. */
+/**
+ * JSON, because each row costs time, and a batch of one request pays for all of them. The ids are in a subquery so that
+ * PostgreSQL expects the same cost however many they are; otherwise it makes a new plan for each short list.
+ */
 const STOCK = `
     date_trunc('milliseconds', statement_timestamp()) AS now,
     (SELECT json_agg(product) FROM (
-      SELECT id, sku, name, price::text, currency, is_active AS "isActive" FROM products WHERE id = ANY($1)
+      SELECT id, sku, name, price::text, currency, is_active AS "isActive" FROM products WHERE id = ANY((SELECT $1::uuid[])::uuid[])
     ) AS product) AS products,
     (SELECT json_agg(warehouse) FROM (
       SELECT id, is_active AS "isActive" FROM warehouses ORDER BY priority, id
     ) AS warehouse) AS warehouses,
     (SELECT json_agg(level) FROM (
       SELECT product_id AS "productId", warehouse_id AS "warehouseId", available, reserved, total
-      FROM stock_levels WHERE product_id = ANY($1)
+      FROM stock_levels WHERE product_id = ANY((SELECT $1::uuid[])::uuid[])
     ) AS level) AS levels`;
 
 const SEEN = `
