@@ -1,5 +1,5 @@
 import { EventReader, type Frame, happen, happened, listed, startEventJobs, untilOpen } from '../support/event-stream';
-import { aProduct, aReservation, anOrder } from '../support/factories';
+import { aProduct, aReservation, anOrder, dataOf } from '../support/factories';
 import { until } from '../support/race';
 import { startTestApp, type TestApp } from '../support/test-app';
 
@@ -38,6 +38,23 @@ describe('A digest', () => {
     expect(namedIn(reader.told, 'orders')).toEqual([id]);
     expect(reader.told.at(-1)).toMatchObject({ event: 'digest', id: reader.lastId });
     expect(await listed(test, reader.lastId)).toEqual([]);
+  });
+
+  it('names the products of reservations and orders, also if nothing else tells of them', async () => {
+    const products = [await aProduct(test), await aProduct(test)].map(({ id }) => id).sort();
+    const readers = await Promise.all(
+      ['reservation.created', 'reservation.cancelled', 'order.created'].map((type) =>
+        open(`?mode=digest&types=${type}`),
+      ),
+    );
+    const items = products.map((product_id) => ({ product_id, quantity: 1 }));
+    dataOf(await test.admin.post('/api/orders', { items }));
+    const { id } = dataOf(await test.admin.post('/api/reservations', { items }));
+    dataOf(await test.admin.post(`/api/reservations/${id}/cancel`));
+    for (const reader of readers) {
+      await until(async () => reader.told.length > 0, 'it is told');
+      expect(namedIn(reader.told, 'products')).toEqual(products);
+    }
   });
 
   it('names 50 at most, counts all, and comes four times a second at most', async () => {
