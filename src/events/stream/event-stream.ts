@@ -76,9 +76,10 @@ export class EventStream {
     if (this.hasEnded) {
       return;
     }
-    const wanted = events.filter(({ row, position }) => isBefore(this.current, position) && matches(row, this.filters));
+    const first = events.findIndex(({ position }) => isBefore(this.current, position));
+    const wanted = first < 0 ? [] : events.slice(first).filter(({ row }) => matches(row, this.filters));
     if (this.mode === 'full') {
-      this.write(wanted.map(({ frame }) => frame).join(''));
+      this.write(Buffer.concat(wanted.map(({ frame }) => frame)));
     } else if (wanted.length > 0) {
       this.addToDigest(wanted.map(({ row }) => row));
     }
@@ -123,8 +124,8 @@ export class EventStream {
     this.write(`: ${comment}\nid: ${cursorOf(this.current)}\n\n`);
   }
 
-  private write(text: string): void {
-    if (text !== '') {
+  private write(text: string | Buffer): void {
+    if (text.length > 0) {
       this.body.push(text);
     }
   }

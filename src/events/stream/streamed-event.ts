@@ -6,17 +6,17 @@ import type { EventRow } from '../feed/feed.query';
 /** An event on its way to any number of streams, whose text is made once. */
 export class StreamedEvent {
   readonly position: EventPosition;
-  private text: string | undefined;
+  private bytes: Buffer | undefined;
 
   constructor(readonly row: EventRow) {
     this.position = positionOfEvent(row);
   }
 
-  get frame(): string {
-    return (this.text ??= this.toFrame());
+  get frame(): Buffer {
+    return (this.bytes ??= Buffer.from(this.text()));
   }
 
-  private toFrame(): string {
+  private text(): string {
     const event = toEventResponse(this.row);
     return `id: ${event.cursor}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
   }
