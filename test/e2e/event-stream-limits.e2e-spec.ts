@@ -32,8 +32,8 @@ async function open(query = '', headers: Record<string, string> = {}, at = test)
   return reader;
 }
 
-async function openUnread({ url }: TestApp = test): Promise<EventReader> {
-  const reader = await EventReader.openUnread(url + PATH, { Authorization: `Bearer ${test.admin.token}` });
+async function openUnread({ url }: TestApp = test, query = ''): Promise<EventReader> {
+  const reader = await EventReader.openUnread(url + PATH + query, { Authorization: `Bearer ${test.admin.token}` });
   readers.push(reader);
   return reader;
 }
@@ -96,6 +96,19 @@ describe('The streams of a process', () => {
     const resumed = await open('?types=order.created', { 'Last-Event-ID': lagging.lastId });
     await resumed.hasTold(happening - lagging.told.length + 1);
     expect([...idsOf(lagging.told.slice(0, -1)), ...idsOf(resumed.told)]).toEqual(idsOf(healthy.told));
+  });
+
+  it('let a reader that resumes take its time: what is new waits until it has come as far', async () => {
+    const healthy = await open('?types=order.created');
+    // More than the system's own buffers take.
+    const earlier = await happen(test, 300, 80_000);
+    await healthy.hasTold(earlier.length);
+    const resuming = await openUnread(test, `?types=order.created&after=${healthy.frames[0]!.id}`);
+    const [later] = await happen(test, 1);
+    await healthy.hasTold(earlier.length + 1);
+    resuming.read();
+    expect(idsOf(await resuming.hasTold(earlier.length + 1))).toEqual(idsOf(healthy.told));
+    expect(idsOf(healthy.told).at(-1)).toBe(later);
   });
 
   it('end when the process stops, to the last byte, before anything else is waited for', async () => {
