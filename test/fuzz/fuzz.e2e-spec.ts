@@ -206,11 +206,29 @@ function note({ sent, answer }: Exchange): void {
     return;
   }
   (status < 300 ? successes : refusals).add(operation.name);
-  if (status < 300 && isRepeatable(operation, sent)) {
-    repeatable.set(operation.name, { sent, answer });
+  if (status < 300) {
+    rememberCall(operation, { sent, answer });
   }
   if (status < 300 && headers['content-type']?.startsWith('application/json')) {
     rememberThings(operation, JSON.parse(text));
+  }
+}
+
+function rememberCall(operation: Operation, exchange: Exchange): void {
+  if (exchange.sent.method === 'DELETE') {
+    forget(exchange.sent.target);
+  } else if (isRepeatable(operation, exchange.sent)) {
+    repeatable.set(operation.name, exchange);
+  }
+}
+
+/** What has been deleted cannot be read again. */
+function forget(target: string): void {
+  const [id] = /[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/i.exec(decodeURIComponent(target)) ?? [];
+  for (const [name, { sent }] of repeatable) {
+    if (id !== undefined && sent.method === 'GET' && sent.target.toLowerCase().includes(id.toLowerCase())) {
+      repeatable.delete(name);
+    }
   }
 }
 
