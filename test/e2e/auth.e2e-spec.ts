@@ -269,7 +269,13 @@ describe('Access', () => {
         forbidden.push(name(route));
       }
     }
-    expect(forbidden.sort()).toEqual([
+    const webhooks = [
+      ...['GET /api/webhook-deliveries', 'GET /api/webhook-deliveries/{id}', 'POST /api/webhook-deliveries/{id}/retry'],
+      ...['GET /api/webhook-endpoints', 'GET /api/webhook-endpoints/{id}', 'POST /api/webhook-endpoints'],
+      ...['PATCH /api/webhook-endpoints/{id}', 'DELETE /api/webhook-endpoints/{id}'],
+      ...['recover', 'rotate-secret', 'test'].map((action) => `POST /api/webhook-endpoints/{id}/${action}`),
+    ];
+    const others = [
       'GET /api/admin/metrics',
       'GET /api/admin/reconciliation',
       'GET /api/audit-logs',
@@ -281,7 +287,8 @@ describe('Access', () => {
       'POST /api/products/{id}/stock-adjustments',
       'POST /api/stock-transfers',
       'POST /api/warehouses',
-    ]);
+    ];
+    expect(forbidden.sort()).toEqual([...others, ...webhooks].sort());
   });
 
   it('to a public route is open with a bad token, which counts as none', async () => {
