@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { WebhookFanOut } from '../../src/events/webhooks/webhook-fan-out';
 import type { Api, Reply } from '../support/api';
 import { rowCounts } from '../support/database';
 import { aProduct, aReservation, aWarehouse, dataOf, expectReconciled, stockOf } from '../support/factories';
@@ -24,6 +25,8 @@ interface Post {
   path: string;
   body?: object;
 }
+
+const RECEIVER = { url: 'https://shop.example/webhooks' };
 
 /** A request for every POST of the contract but the log-in, each with a precondition of its own. */
 const POSTS: Record<string, () => Promise<Post>> = {
@@ -77,6 +80,27 @@ const POSTS: Record<string, () => Promise<Post>> = {
   orders: async () => {
     const items = [{ product_id: (await aProduct(test)).id, quantity: 2 }];
     return { caller: test.aUser(), path: '/api/orders', body: { items } };
+  },
+  'webhook-endpoints': async () => ({ caller: test.admin, path: '/api/webhook-endpoints', body: RECEIVER }),
+  ...Object.fromEntries(
+    ['test', 'rotate-secret', 'recover'].map((deed) => [
+      `webhook-endpoints/{id}/${deed}`,
+      async () => {
+        const { id } = dataOf(await test.admin.post('/api/webhook-endpoints', RECEIVER));
+        const body = deed === 'recover' ? { since: '2026-01-01T00:00:00Z' } : undefined;
+        return { caller: test.admin, path: `/api/webhook-endpoints/${id}/${deed}`, body };
+      },
+    ]),
+  ),
+  'webhook-deliveries/{id}/retry': async () => {
+    const fanOut = test.app.get(WebhookFanOut, { strict: false });
+    await fanOut.run();
+    const endpoint = dataOf(await test.admin.post('/api/webhook-endpoints', RECEIVER));
+    dataOf(await test.admin.post(`/api/webhook-endpoints/${endpoint.id}/test`));
+    await test.tick();
+    while (await fanOut.run()) {}
+    const [{ id }] = dataOf(await test.admin.get(`/api/webhook-deliveries?endpoint_id=${endpoint.id}`));
+    return { caller: test.admin, path: `/api/webhook-deliveries/${id}/retry` };
   },
 };
 

@@ -28,6 +28,8 @@ const LENGTH_BYTES = 4;
 const QUERY = 'Q';
 const SYNC = 'S';
 const READY = 'Z';
+/** What a connection sends once a second, whoever it is lent to. */
+const HOUSEKEEPING = 'DISCARD PLANS';
 const FAILING = query('SELECT 1 / 0');
 
 /** Stands between the service and PostgreSQL, and does to their connections what networks do. */
@@ -103,7 +105,9 @@ export class DatabaseProxy {
   }
 
   private fateOf(text: string, sent: string): Met {
-    this.statements.push(text);
+    if (text !== HOUSEKEEPING) {
+      this.statements.push(text);
+    }
     const trap = [...this.traps].find((one) => one.statement === text && sent.includes(one.marker));
     if (!trap) {
       return { fate: 'arrives', sprung: () => undefined };
