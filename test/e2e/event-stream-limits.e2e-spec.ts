@@ -101,7 +101,7 @@ describe('The streams of a process', () => {
   it('let a reader that resumes take its time: what is new waits until it has come as far', async () => {
     const healthy = await open('?types=order.created');
     // More than the system's own buffers take.
-    const earlier = await happen(test, 150, 80_000);
+    const earlier = await happen(test, 300, 80_000);
     await healthy.hasTold(earlier.length);
     const resuming = await openUnread(test, `?types=order.created&after=${healthy.frames[0]!.id}`);
     const [later] = await happen(test, 1);

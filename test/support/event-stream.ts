@@ -61,7 +61,8 @@ export class EventReader {
 
   /** Waits until it has been told so much. */
   async hasTold(number: number): Promise<Frame[]> {
-    await until(async () => this.told.length >= number, `the stream has told ${number}`);
+    // Megabytes take their time on a busy machine.
+    await until(async () => this.told.length >= number, `the stream has told ${number}`, 30);
     return this.told;
   }
 
