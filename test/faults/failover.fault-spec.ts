@@ -1,4 +1,5 @@
 import { DataSource } from 'typeorm';
+import { PrimaryClient } from '../../src/platform/database/clients';
 import { TransactionRunner } from '../../src/platform/database/transaction-runner';
 import { typeormOptions } from '../../src/platform/database/typeorm-options';
 import { DatabaseIsStandby } from '../../src/platform/errors/domain-errors';
@@ -66,7 +67,8 @@ describe('A server that is a standby', () => {
   });
 
   it('is known when a transaction begins there, also without its greeting', async () => {
-    const options = { ...typeormOptions(standby.url), entities: [], migrations: [], extra: { pipeline: true } };
+    const extra = { pipeline: true, Client: PrimaryClient };
+    const options = { ...typeormOptions(standby.url), entities: [], migrations: [], extra };
     const dataSource = await new DataSource(options).initialize();
     try {
       const transactions = new TransactionRunner(dataSource, new Metrics());
