@@ -162,6 +162,23 @@ describe('A webhook that is not taken', () => {
 });
 
 describe('A delivery', () => {
+  it('of an event that is no longer kept is given up, and nobody is to blame', async () => {
+    const { endpoint, receiver } = await start();
+    receiver.answers(500);
+    await aProduct(test);
+    await test.sendWebhooks();
+    await test.database.query('UPDATE webhook_deliveries SET event_id = $1 WHERE endpoint_id = $2', [
+      randomUUID(),
+      endpoint.id,
+    ]);
+    await sendAgain(test);
+    expect(receiver.ids).toHaveLength(1);
+    expect(await theDeliveryOf(test, endpoint)).toMatchObject({
+      ...{ state: 'dead', attempt_count: 2, last_status: null, last_error: 'The event is no longer kept' },
+    });
+    expect(await reread(test, endpoint)).toMatchObject({ failures: 1 });
+  });
+
   it('is found by endpoint, state and event, on pages', async () => {
     const { endpoint, receiver } = await start();
     for (let number = 0; number < 3; number += 1) {

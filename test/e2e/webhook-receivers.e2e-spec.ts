@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { WebhookDeliverer } from '../../src/events/webhooks/webhook-deliverer';
 import { WebhookFanOut } from '../../src/events/webhooks/webhook-fan-out';
+import { TransactionRunner } from '../../src/platform/database/transaction-runner';
 import { aProduct, dataOf } from '../support/factories';
 import { until } from '../support/race';
 import type { Receiver } from '../support/receiver';
@@ -187,6 +188,42 @@ describe('An endpoint', () => {
     receiver.answers(204);
     await sendAgain(test);
     expect((await deliveriesOf(test, endpoint)).map(({ state }) => state)).toEqual(['delivered', 'dead']);
+  });
+});
+
+describe('The look for what is due', () => {
+  const deliverer = (): WebhookDeliverer => test.app.get(WebhookDeliverer, { strict: false });
+  afterEach(() => Object.assign(deliverer(), { restFactor: 0 }));
+
+  it('passes over an endpoint where all waits for something earlier, until that has ended', async () => {
+    const [ordered, other] = [await start({ ordering: 'object' }), await start()];
+    const held: ServerResponse[] = [];
+    ordered.receiver.answer = (response) => held.push(response);
+    const { id } = await aProduct(test);
+    await beginToSend();
+    await until(async () => held.length === 1, 'the first is under way');
+    dataOf(await test.admin.patch(`/api/products/${id}`, { name: 'Second' }));
+    await beginToSend();
+    expect(await deliverer().run()).toBe(false);
+    const looks = jest.spyOn(TransactionRunner.prototype, 'run');
+    Object.assign(deliverer(), { restFactor: 1e6 });
+    await deliverer().run();
+    await deliverer().run();
+    expect(looks).toHaveBeenCalledTimes(1);
+    looks.mockRestore();
+    await aProduct(test);
+    await beginToSend();
+    await until(async () => other.receiver.ids.length === 3, 'the other has got all');
+    expect(held).toHaveLength(1);
+    ordered.receiver.answers(204);
+    held[0]!.writeHead(204).end();
+    await deliverer().idle();
+    await test.sendWebhooks();
+    expect(ordered.receiver.received.map(({ event }) => event.data.new.name)).toEqual([
+      'Blue mug',
+      'Second',
+      'Blue mug',
+    ]);
   });
 });
 
